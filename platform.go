@@ -72,7 +72,9 @@ type ConfigRef struct {
 type AppliedState struct {
 	SpecHash    string // of the rendering that was registered; never sent to Nomad
 	ModifyIndex uint64 // Nomad's JobModifyIndex after it
-	JobVersion  uint64
+	EvalID      string // the evaluation that the register started
+	RollingOut  bool   // its rollout was not seen to end yet
+	FailedHash  string // of the last rendering whose rollout failed: never registered again as it is
 	Problem     string // why the cluster does not match, in one sentence; "" if it does
 	UpdatedAt   time.Time
 }

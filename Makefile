@@ -1,0 +1,80 @@
+# Dynomad. `make dev` runs everything on this machine, `make test` tests everything; both set up what is missing.
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LINT    := v2.15.0
+PKGS    := ./...
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## check Go, the C compiler and Docker; install Docker on Debian as root
+	@tools/setup.sh
+	@tools/docker.sh
+
+.PHONY: tools
+tools: ## build bin/nomad, bin/consul and bin/traefik where they are missing
+	@tools/build.sh nomad
+	@tools/build.sh consul
+	@tools/build.sh traefik
+
+.PHONY: build
+build: ## build bin/dynomad
+	@mkdir -p bin
+	$(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/dynomad ./cmd/dynomad
+
+.PHONY: dev
+dev: setup tools build ## run Nomad, Consul, Traefik, Docker, the daemon and a sample app here
+	@$(GO) build -o bin/devcluster ./cmd/devcluster
+	@exec bin/devcluster
+
+.PHONY: test
+test: setup tools lint unit cluster ## everything that CI runs: lint, unit tests with race, tests on a real cluster
+
+.PHONY: unit
+unit: ## unit tests with the race detector, in random order
+	$(GO) test -race -shuffle=on $(PKGS)
+
+.PHONY: cluster
+cluster: build ## tests on a real Nomad, Consul, Traefik and Docker
+	$(GO) test -race -tags integration -p 1 -count=1 -timeout 20m ./jobs ./nomad/... ./cmd/...
+
+.PHONY: lint
+lint: bin/golangci-lint ## formatting, vet and linters
+	$(GO) vet -tags integration $(PKGS)
+	bin/golangci-lint run --build-tags integration $(PKGS)
+
+bin/golangci-lint: Makefile
+	@echo "building golangci-lint $(LINT) (about 2 minutes, once)"
+	@GOBIN=$(CURDIR)/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT)
+	@touch $@
+
+.PHONY: fmt
+fmt: bin/golangci-lint ## format the code
+	bin/golangci-lint fmt $(PKGS)
+
+.PHONY: golden
+golden: ## write the golden files anew and show what changed
+	$(GO) test ./jobs/ ./server/ ./store/ -run 'Golden|Transcript|Schema' -update
+	git diff --stat -- testdata
+
+.PHONY: bench
+bench: ## benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem $(PKGS)
+
+.PHONY: fuzz
+fuzz: ## each fuzz test for a minute
+	@for pkg in $$($(GO) list $(PKGS)); do for f in $$($(GO) test $$pkg -list '^Fuzz' | grep ^Fuzz); do \
+		$(GO) test $$pkg -run '^$$' -fuzz "^$$f$$" -fuzztime 1m || exit 1; done; done
+
+.PHONY: cover
+cover: ## coverage of the unit tests
+	$(GO) test -coverprofile=cover.out $(PKGS) && $(GO) tool cover -func=cover.out | tail -1
+
+.PHONY: clean
+clean: ## remove what was built, but for the cluster's tools
+	rm -rf bin/dynomad bin/devcluster cover.out

@@ -1,0 +1,271 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/dynomad/dynomad"
+	"github.com/dynomad/dynomad/jobs"
+	"github.com/dynomad/dynomad/jobs/reconcile"
+	"github.com/dynomad/dynomad/jobs/view"
+	"github.com/dynomad/dynomad/nomad"
+	"github.com/dynomad/dynomad/nomad/consul"
+	"github.com/dynomad/dynomad/server"
+	"github.com/dynomad/dynomad/store"
+)
+
+// The stores and adapters fit where they are used.
+var (
+	_ dynomad.Store      = (*store.Store)(nil)
+	_ reconcile.Desired  = (*store.Store)(nil)
+	_ reconcile.Cluster  = (*nomad.Client)(nil)
+	_ reconcile.Services = (*consul.Client)(nil)
+	_ reconcile.Live     = (*view.View)(nil)
+	_ nomad.Sink         = (*view.View)(nil)
+	_ consul.Sink        = (*view.View)(nil)
+)
+
+// stopTime bounds the end of the daemon after SIGTERM.
+const stopTime = 9 * time.Second
+
+// forgetInterval is between looks for dynos that ended long ago.
+const forgetInterval = 10 * time.Second
+
+// app is the running daemon: its parts, wired, and how to close them.
+type app struct {
+	config   *Config
+	log      hclog.Logger
+	store    *store.Store
+	nomad    *nomad.Client
+	consul   *consul.Client
+	health   *consul.Watcher
+	view     *view.View
+	loop     *reconcile.Loop
+	monitor  *monitor
+	platform *dynomad.Platform
+	metrics  *metrics
+
+	installation string
+	closers      []closer // closed last to first
+}
+
+type closer struct {
+	name  string
+	close func(context.Context) error
+}
+
+// serve runs the daemon until ctx ends, then closes it in good order.
+func serve(ctx context.Context, config *Config, stderr io.Writer) error {
+	log := hclog.New(&hclog.LoggerOptions{
+		Name: "dynomad", Level: hclog.LevelFromString(config.LogLevel), Output: stderr,
+		JSONFormat: config.LogFormat == "json", TimeFormat: "2006-01-02T15:04:05.000Z07:00",
+	})
+	a := &app{config: config, log: log}
+	err := a.start(ctx)
+	if err == nil {
+		<-ctx.Done()
+		log.Info("stopping")
+	}
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
+	defer cancel()
+	return errors.Join(err, a.close(closing))
+}
+
+// onClose has f called when the daemon ends.
+func (a *app) onClose(name string, f func(context.Context) error) {
+	a.closers = append(a.closers, closer{name, f})
+}
+
+func (a *app) close(ctx context.Context) error {
+	var errs []error
+	for i := len(a.closers) - 1; i >= 0; i-- {
+		c := a.closers[i]
+		if err := c.close(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("closing %s: %w", c.name, err))
+		}
+	}
+	a.closers = nil
+	return errors.Join(errs...)
+}
+
+// start wires and starts everything; what was started before a failure is closed by close.
+func (a *app) start(ctx context.Context) error {
+	if err := a.openStore(ctx); err != nil {
+		return err
+	}
+	if err := a.connect(); err != nil {
+		return err
+	}
+	a.wire()
+	if err := a.ensureRootToken(ctx); err != nil {
+		return err
+	}
+	a.startBackground(ctx)
+	return a.listen(ctx)
+}
+
+// openStore takes the data folder for this process alone and opens what is in it.
+func (a *app) openStore(ctx context.Context) error {
+	if err := os.MkdirAll(a.config.DataDir, 0o700); err != nil {
+		return fmt.Errorf("making the data folder: %w", err)
+	}
+	if err := a.lock(); err != nil {
+		return err
+	}
+	key, err := store.LoadKey(filepath.Join(a.config.DataDir, "secret.key"))
+	if err != nil {
+		return err
+	}
+	a.store, err = store.Open(ctx, store.Config{Path: filepath.Join(a.config.DataDir, "dynomad.db"), Key: key, Now: time.Now})
+	if err != nil {
+		return err
+	}
+	a.onClose("store", func(context.Context) error { return a.store.Close() })
+	a.installation, err = a.store.Installation(ctx)
+	return err
+}
+
+// lock keeps a second daemon off the same data folder. The lock goes with the process.
+func (a *app) lock() error {
+	path := filepath.Join(a.config.DataDir, "lock")
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("opening the lock of the data folder: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		_ = f.Close()
+		return fmt.Errorf("another dynomad runs on the data folder %s", a.config.DataDir)
+	}
+	a.onClose("lock", func(context.Context) error { return f.Close() })
+	return nil
+}
+
+func (a *app) connect() (err error) {
+	if a.nomad, err = nomad.New(nil); err != nil {
+		return fmt.Errorf("nomad's settings: %w", err)
+	}
+	if a.consul, err = consul.New(nil); err != nil {
+		return fmt.Errorf("consul's settings: %w", err)
+	}
+	return nil
+}
+
+// wire makes the parts and joins them.
+func (a *app) wire() {
+	a.metrics = newMetrics()
+	a.monitor = newMonitor(a.store, a.nomad, a.consul, a.log.Named("monitor"))
+	a.view = view.New(view.Config{
+		Settings: jobs.ViewSettings{
+			StartGrace: a.config.StartGrace, MinHealthyTime: a.config.MinHealthyTime, UIURL: a.config.NomadUIURL, Sizes: a.config.Sizes,
+		},
+		Namespace: a.nomad.Namespace(),
+		Now:       time.Now,
+		Changed:   func(appID string) { a.loop.Wake(appID) },
+		Ask:       func(service string) { a.health.Ask(service) },
+	})
+	a.health = consul.NewWatcher(a.consul, a.view, a.log.Named("consul"))
+	a.loop = reconcile.New(reconcile.Config{
+		Desired: a.store, Cluster: a.nomad, Live: a.view, Services: a.consul, Settings: a.jobSettings,
+		Now: time.Now, NewID: uuid.NewString, Log: a.log.Named("loop"),
+	})
+	a.platform = dynomad.NewPlatform(a.config.rules(), a.store, a.view, a.loop, now, uuid.NewString)
+}
+
+// now is the time as the API shows and the store keeps it.
+func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+
+// jobSettings are what jobs are rendered by. Whether memory limits may exceed requests is the cluster's to say.
+func (a *app) jobSettings() jobs.Settings {
+	c := a.config
+	return jobs.Settings{
+		Installation: a.installation, Datacenters: c.Datacenters, NodePool: c.NodePool, Namespace: a.nomad.Namespace(),
+		AppDomain: c.AppDomain, RouterTags: c.RouterTags, APIURL: c.ExternalURL,
+		Drain: c.Drain, MinHealthyTime: c.MinHealthyTime, CheckInterval: c.CheckInterval, DeployTimeout: c.DeployTimeout,
+		Sizes: c.Sizes, Oversubscription: a.monitor.facts().Oversubscription,
+	}
+}
+
+// startBackground starts what watches and what acts. All of it ends with ctx and is waited for by close.
+func (a *app) startBackground(ctx context.Context) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	group := newGroup()
+	group.start(func() { a.monitor.run(ctx) })
+	group.start(func() { a.watchNamespaces(ctx) })
+	group.start(func() { a.health.Run(ctx) })
+	group.start(func() { a.forget(ctx) })
+	group.start(func() {
+		// What is rendered depends on the cluster's facts: rendered without them, every dyno would be replaced once
+		// they are known.
+		if a.monitor.waitForFacts(ctx) {
+			a.loop.Run(ctx)
+		}
+	})
+	a.onClose("background", func(closing context.Context) error {
+		cancel()
+		return group.wait(closing)
+	})
+}
+
+// forget drops from the view what has ended so long ago that nobody is shown it.
+func (a *app) forget(ctx context.Context) {
+	tick := time.NewTicker(forgetInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			a.view.Forget(time.Now())
+		}
+	}
+}
+
+func (a *app) listen(ctx context.Context) error {
+	api := server.New(server.Config{
+		Platform: a.platform, AppDomain: a.config.AppDomain, WebURL: a.config.WebURL, ExternalURL: a.config.ExternalURL,
+		NomadUIURL: a.config.NomadUIURL, NomadNamespace: a.nomad.Namespace(), Version: version, RateLimit: a.config.RateLimit,
+		Logger: a.log.Named("api"), Now: now, NewID: uuid.NewString, NewToken: newToken,
+		Ready: a.monitor.ready, Notices: a.notices, Metrics: a.metrics.handlerIf(a.config.MetricsListen == ""), Observe: a.metrics.observe,
+	})
+	if a.config.MetricsListen != "" {
+		if err := a.serveHTTP(ctx, "metrics", a.config.MetricsListen, a.metrics.alone(), false); err != nil {
+			return err
+		}
+	}
+	return a.serveHTTP(ctx, "api", a.config.Listen, api.Handler(), a.config.TLSCert != "")
+}
+
+// serveHTTP serves on an address until the daemon closes; requests under way are finished then.
+func (a *app) serveHTTP(ctx context.Context, name, addr string, handler http.Handler, tls bool) error {
+	var lc net.ListenConfig
+	listener, err := lc.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return fmt.Errorf("listening for the %s: %w", name, err)
+	}
+	srv := server.HTTPServer(handler, a.log.Named(name))
+	a.onClose(name, srv.Shutdown)
+	go func() {
+		var err error
+		if tls {
+			err = srv.ServeTLS(listener, a.config.TLSCert, a.config.TLSKey)
+		} else {
+			err = srv.Serve(listener)
+		}
+		if !errors.Is(err, http.ErrServerClosed) {
+			a.log.Error("stopped serving", "listener", name, "error", err)
+		}
+	}()
+	a.log.Info("serving", "listener", name, "address", listener.Addr().String(), "version", version)
+	return nil
+}

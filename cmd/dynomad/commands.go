@@ -1,0 +1,45 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+)
+
+// run executes a command line. getenv gives the environment, so that tests can have their own.
+func run(ctx context.Context, args []string, getenv func(string) string) error {
+	root := &cobra.Command{
+		Use:           "dynomad",
+		Short:         "The platform API of Heroku and Akkeris on a Nomad and Consul cluster",
+		Version:       version,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.AddCommand(serverCommand(getenv))
+	root.SetArgs(args)
+	return root.ExecuteContext(ctx)
+}
+
+func serverCommand(getenv func(string) string) *cobra.Command {
+	config := defaultConfig()
+	cmd := &cobra.Command{
+		Use:   "server",
+		Short: "Run the daemon",
+		Long: "Run the daemon. Every flag can be given as an environment variable too, as DYNOMAD_ and the flag's name in capitals\n" +
+			"with underscores; a flag wins. Nomad and Consul are found by the variables of their own clients: NOMAD_ADDR,\n" +
+			"NOMAD_TOKEN, NOMAD_NAMESPACE, NOMAD_CACERT …, CONSUL_HTTP_ADDR, CONSUL_HTTP_TOKEN …",
+		Args: cobra.NoArgs,
+	}
+	config.flags(cmd.Flags())
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := fromEnvironment(cmd.Flags(), getenv); err != nil {
+			return err
+		}
+		config.RootToken = getenv("DYNOMAD_ROOT_TOKEN")
+		if err := config.finish(getenv); err != nil {
+			return err
+		}
+		return serve(cmd.Context(), config, cmd.ErrOrStderr())
+	}
+	return cmd
+}

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/spf13/pflag"
+
+	"github.com/dynomad/dynomad"
+)
+
+// Config is every setting of the daemon. The table in docs/settings.md tells of each.
+type Config struct {
+	Listen         string
+	DataDir        string
+	RootToken      string // never a flag: command lines are seen by everybody on the machine
+	AppDomain      string
+	WebURL         string
+	ExternalURL    string
+	NomadUIURL     string
+	MetricsListen  string
+	RouterTags     string
+	Datacenters    []string
+	NodePool       string
+	StartGrace     time.Duration
+	RateLimit      int
+	MaxQuantity    int
+	DefaultSize    string
+	DefaultPort    int
+	MinHealthyTime time.Duration
+	CheckInterval  time.Duration
+	DeployTimeout  time.Duration
+	Drain          time.Duration
+	SizesFile      string
+	TLSCert        string
+	TLSKey         string
+	LogLevel       string
+	LogFormat      string
+
+	Sizes dynomad.Sizes // read from SizesFile, or built in
+}
+
+func defaultConfig() *Config {
+	return &Config{
+		Listen:         "127.0.0.1:5000",
+		DataDir:        "./data",
+		AppDomain:      "apps.localhost",
+		WebURL:         "http://{host}",
+		Datacenters:    []string{"*"},
+		NodePool:       "default",
+		StartGrace:     30 * time.Second,
+		MaxQuantity:    20,
+		DefaultSize:    "gp2",
+		DefaultPort:    9000,
+		MinHealthyTime: 10 * time.Second,
+		CheckInterval:  5 * time.Second,
+		DeployTimeout:  5 * time.Minute,
+		Drain:          10 * time.Second,
+		LogLevel:       "info",
+		LogFormat:      "text",
+	}
+}
+
+func (c *Config) flags(f *pflag.FlagSet) {
+	f.StringVar(&c.Listen, "listen", c.Listen, "address of the API")
+	f.StringVar(&c.DataDir, "data-dir", c.DataDir, "folder of the database, the secret key and the root token")
+	f.StringVar(&c.AppDomain, "app-domain", c.AppDomain, "apps are served at <app>.<domain>")
+	f.StringVar(&c.WebURL, "web-url", c.WebURL, "how an app's web_url is shown; {host} is its host")
+	f.StringVar(&c.ExternalURL, "external-url", c.ExternalURL, "base of absolute URLs in answers (default from --listen)")
+	f.StringVar(&c.NomadUIURL, "nomad-ui-url", c.NomadUIURL, "base of links to the Nomad UI (default NOMAD_ADDR/ui)")
+	f.StringVar(&c.MetricsListen, "metrics-listen", c.MetricsListen, "address of /metrics (default the API's)")
+	f.StringVar(&c.RouterTags, "router-tags", c.RouterTags, "template of the service tags, one a line (default Traefik's)")
+	f.StringSliceVar(&c.Datacenters, "datacenters", c.Datacenters, "where jobs may run")
+	f.StringVar(&c.NodePool, "node-pool", c.NodePool, "node pool of the jobs")
+	f.DurationVar(&c.StartGrace, "start-grace", c.StartGrace, "time a new dyno has before a failing check is a probe-failure")
+	f.IntVar(&c.RateLimit, "rate-limit", c.RateLimit, "requests a minute per token; 0 is no limit")
+	f.IntVar(&c.MaxQuantity, "max-quantity", c.MaxQuantity, "highest quantity of a dyno type")
+	f.StringVar(&c.DefaultSize, "default-size", c.DefaultSize, "size of types that name none")
+	f.IntVar(&c.DefaultPort, "default-port", c.DefaultPort, "port of web types that name none")
+	f.DurationVar(&c.MinHealthyTime, "min-healthy-time", c.MinHealthyTime, "a new dyno must stay healthy this long")
+	f.DurationVar(&c.CheckInterval, "check-interval", c.CheckInterval, "interval of the Consul checks")
+	f.DurationVar(&c.DeployTimeout, "deploy-timeout", c.DeployTimeout, "a rollout not healthy by then has failed")
+	f.DurationVar(&c.Drain, "drain", c.Drain, "time between leaving Consul and the stop signal")
+	f.StringVar(&c.SizesFile, "sizes", c.SizesFile, "HCL or JSON file of sizes (default built in)")
+	f.StringVar(&c.TLSCert, "tls-cert", c.TLSCert, "certificate file, to serve HTTPS")
+	f.StringVar(&c.TLSKey, "tls-key", c.TLSKey, "the certificate's key file")
+	f.StringVar(&c.LogLevel, "log-level", c.LogLevel, "trace, debug, info, warn or error")
+	f.StringVar(&c.LogFormat, "log-format", c.LogFormat, "text or json")
+}
+
+// fromEnvironment sets the flags that were not given from DYNOMAD_… variables.
+func fromEnvironment(f *pflag.FlagSet, getenv func(string) string) error {
+	var errs []error
+	f.VisitAll(func(flag *pflag.Flag) {
+		name := "DYNOMAD_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
+		value := getenv(name)
+		if flag.Changed || value == "" || flag.Name == "help" {
+			return
+		}
+		if err := f.Set(flag.Name, value); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+		}
+	})
+	return errors.Join(errs...)
+}
+
+// finish fills in what follows from other settings, reads the sizes and reports all that is wrong at once.
+func (c *Config) finish(getenv func(string) string) error {
+	if c.ExternalURL == "" {
+		scheme := "http"
+		if c.TLSCert != "" {
+			scheme = "https"
+		}
+		c.ExternalURL = scheme + "://" + c.Listen
+	}
+	if c.NomadUIURL == "" {
+		c.NomadUIURL = "http://127.0.0.1:4646/ui"
+		if addr := getenv("NOMAD_ADDR"); addr != "" {
+			c.NomadUIURL = strings.TrimSuffix(addr, "/") + "/ui"
+		}
+	}
+	var errs []error
+	var err error
+	if c.Sizes, err = loadSizes(c.SizesFile); err != nil {
+		errs = append(errs, err)
+	}
+	if c.DataDir, err = filepath.Abs(c.DataDir); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(append(errs, c.validate()...)...)
+}
+
+func (c *Config) validate() []error {
+	var errs []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	_, _, err := net.SplitHostPort(c.Listen)
+	check(err == nil, "listen %q must be host:port", c.Listen)
+	if c.MetricsListen != "" {
+		_, _, err = net.SplitHostPort(c.MetricsListen)
+		check(err == nil, "metrics-listen %q must be host:port", c.MetricsListen)
+	}
+	check(validDomain(c.AppDomain), "app-domain %q must be a domain name", c.AppDomain)
+	check(strings.Contains(c.WebURL, "{host}"), "web-url %q must contain {host}", c.WebURL)
+	check(validBase(c.ExternalURL), "external-url %q must be an http or https URL", c.ExternalURL)
+	check(validBase(c.NomadUIURL), "nomad-ui-url %q must be an http or https URL", c.NomadUIURL)
+	check(len(c.Datacenters) > 0, "datacenters must name at least one, or *")
+	check(c.MaxQuantity >= 1 && c.MaxQuantity <= 10000, "max-quantity must be from 1 to 10000, not %d", c.MaxQuantity)
+	check(c.DefaultPort >= dynomad.MinPort && c.DefaultPort <= dynomad.MaxPort, "default-port must be from %d to %d, not %d", dynomad.MinPort, dynomad.MaxPort, c.DefaultPort)
+	if _, ok := c.Sizes.Find(c.DefaultSize); c.Sizes != nil {
+		check(ok, "default-size %q is none of %s", c.DefaultSize, strings.Join(c.Sizes.Names(), ", "))
+	}
+	check(c.RateLimit >= 0, "rate-limit must not be negative")
+	check(c.StartGrace >= 0, "start-grace must not be negative")
+	check(c.Drain >= 0, "drain must not be negative")
+	check(c.CheckInterval >= time.Second, "check-interval must be at least 1s, Nomad's least, not %s", c.CheckInterval)
+	check(c.MinHealthyTime >= 0 && c.MinHealthyTime < c.DeployTimeout, "min-healthy-time (%s) must be below deploy-timeout (%s)", c.MinHealthyTime, c.DeployTimeout)
+	check((c.TLSCert == "") == (c.TLSKey == ""), "tls-cert and tls-key go together")
+	check(hclog.LevelFromString(c.LogLevel) != hclog.NoLevel, "log-level %q is not trace, debug, info, warn or error", c.LogLevel)
+	check(c.LogFormat == "text" || c.LogFormat == "json", "log-format %q is neither text nor json", c.LogFormat)
+	return errs
+}
+
+func validBase(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
+}
+
+func validDomain(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '.' && r != '-'
+	})
+}
+
+func (c *Config) rules() dynomad.Rules {
+	return dynomad.Rules{Sizes: c.Sizes, DefaultSize: c.DefaultSize, DefaultPort: c.DefaultPort, MaxQuantity: c.MaxQuantity}
+}

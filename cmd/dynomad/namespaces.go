@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/dynomad/dynomad/nomad"
+)
+
+// namespaceInterval is between looks at which namespaces the spaces name. It asks the store, not Nomad.
+const namespaceInterval = 2 * time.Second
+
+// watchNamespaces follows the daemon's own namespace of Nomad, and those that spaces name, from when they do.
+func (a *app) watchNamespaces(ctx context.Context) {
+	group := newGroup()
+	defer func() { _ = group.wait(context.WithoutCancel(ctx)) }()
+	following := map[string]bool{}
+	tick := time.NewTicker(namespaceInterval)
+	defer tick.Stop()
+	for {
+		for _, name := range a.namespaces(ctx) {
+			if following[name] {
+				continue
+			}
+			following[name] = true
+			w := &nomad.Watcher{
+				Client: a.nomad, Namespace: name, Installation: a.installation, Sink: a.view, Log: a.log.Named("nomad"),
+			}
+			group.start(func() { w.Run(ctx) })
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (a *app) namespaces(ctx context.Context) []string {
+	names := []string{a.nomad.Namespace()}
+	spaces, err := a.store.Spaces(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			a.log.Error("cannot read the spaces", "error", err)
+		}
+		return names
+	}
+	for _, s := range spaces {
+		if s.NomadNamespace != "" {
+			names = append(names, s.NomadNamespace)
+		}
+	}
+	return names
+}

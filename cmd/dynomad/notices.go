@@ -1,0 +1,23 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// notices are what the operator should know: what the cluster's set-up lacks, and jobs that carry an owner mark but are not
+// among the apps of this daemon. Those are left alone.
+func (a *app) notices() []string {
+	out := slices.Clone(a.monitor.facts().Warnings)
+	others := map[string]int{}
+	for _, job := range a.view.Marked() {
+		if job.Installation != a.installation {
+			others[job.Installation]++
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(others)) {
+		out = append(out, fmt.Sprintf("%d jobs of another installation (%s) run on this cluster; they are left alone.", others[id], id))
+	}
+	return out
+}

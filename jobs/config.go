@@ -1,0 +1,77 @@
+package jobs
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+
+	"github.com/hashicorp/nomad/api"
+
+	"github.com/dynomad/dynomad"
+)
+
+// configRoot is the folder of all our Nomad variables.
+const configRoot = "dynomad"
+
+// Files of the templates, in a task's own folders. secrets/ is kept in memory and out of what Nomad's API shows.
+const (
+	configFile = "secrets/config.env"
+	maskFile   = "local/none"
+	apiSocket  = "/secrets/api.sock"
+)
+
+// ConfigPath gives the path of the Nomad variable with one version of an app's config vars. The path of no version is that
+// of an app whose config vars were never set.
+func ConfigPath(appName, configID string) string {
+	if configID == "" {
+		configID = "none"
+	}
+	return strings.Join([]string{configRoot, appName, configID}, "/")
+}
+
+// ConfigItems gives the items of that variable: the config vars, and what stays the same for the app's life, which also
+// makes them never empty: Nomad refuses a variable without items.
+func ConfigItems(app dynomad.App, vars dynomad.ConfigVars) map[string]string {
+	items := make(map[string]string, len(vars)+2)
+	maps.Copy(items, vars)
+	items["DYNOMAD_APP"] = app.Name
+	items["DYNOMAD_SPACE"] = app.Space
+	return items
+}
+
+// configTemplate makes a dyno's environment of the variable and of what differs from dyno to dyno and release to release.
+// Values are written as JSON, which the reader of env files undoes: they arrive as they are, whatever is in them. The
+// variable never changes, so neither does the environment of a dyno that is started again (noop). A variable that is not
+// there holds the dyno back until it is.
+func configTemplate(app dynomad.App, g Group) *api.Template {
+	var b strings.Builder
+	fmt.Fprintf(&b, "{{ with nomadVar %q }}{{ range .Tuples }}{{ .K }}={{ .V | toJSON }}\n{{ end }}{{ end }}", g.ConfigPath)
+	fmt.Fprintf(&b, "DYNO=%s.{{ add 1 (env \"NOMAD_ALLOC_INDEX\" | parseInt) }}\n", g.Type.Type)
+	fmt.Fprintf(&b, "DYNOMAD_RELEASE=v%d\n", g.ReleaseVersion)
+	if g.Type.Type == dynomad.Web {
+		fmt.Fprintf(&b, "PORT=%d\n", g.Type.Port)
+	}
+	return &api.Template{
+		EmbeddedTmpl: ptr(b.String()),
+		DestPath:     ptr(configFile),
+		Envvars:      ptr(true),
+		ChangeMode:   ptr("noop"),
+		Perms:        ptr("0600"),
+	}
+}
+
+// maskTemplate makes the file that hides Nomad's API from the dyno (see maskMount).
+func maskTemplate() *api.Template {
+	return &api.Template{
+		EmbeddedTmpl: ptr("Dynos have no access to Nomad.\n"),
+		DestPath:     ptr(maskFile),
+		ChangeMode:   ptr("noop"),
+		Perms:        ptr("0444"),
+	}
+}
+
+// maskMount lays a file over the socket of Nomad's API that every task gets. Anybody in the container may use the socket,
+// and where ACLs are off anybody who does owns the cluster.
+func maskMount() map[string]any {
+	return map[string]any{"type": "bind", "source": maskFile, "target": apiSocket, "readonly": true}
+}

@@ -1,0 +1,129 @@
+package jobs
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/hashicorp/nomad/api"
+
+	"github.com/dynomad/dynomad"
+)
+
+// AppInput is all that an app's dynos are made of.
+type AppInput struct {
+	Settings ViewSettings
+	State    dynomad.AppState
+	Allocs   []Alloc                            // of the app's job, in any order
+	Contents map[uint64]map[string]GroupContent // by job version, then group
+	Health   map[string]Health                  // by allocation
+	Blocked  map[string]*api.AllocationMetric   // why dynos cannot be placed, by group
+	LeftOut  map[string]bool                    // types that the job does not have though they are wanted
+	Now      time.Time
+}
+
+// Dynos gives an app's dynos: those that Nomad has, and a row for each that is wanted and not placed. They are sorted by
+// type, index and age.
+func Dynos(in AppInput) []dynomad.Dyno {
+	rows := []row{}
+	taken := map[string][]int{}
+	newest := newestBySlot(in.Allocs)
+	for _, a := range in.Allocs {
+		if !Listed(a, in.Now) || in.left(a, newest) {
+			continue
+		}
+		r := row{Dyno(in.dynoInput(a)), int(a.Index)}
+		rows = append(rows, r)
+		if r.takesIndex() && !slices.Contains(taken[a.Group], r.index) {
+			taken[a.Group] = append(taken[a.Group], r.index)
+		}
+	}
+	for _, t := range in.State.Types {
+		rows = append(rows, in.waiting(t, taken[t.Type])...)
+	}
+	slices.SortFunc(rows, row.compare)
+	dynos := make([]dynomad.Dyno, len(rows))
+	for i, r := range rows {
+		dynos[i] = r.Dyno
+	}
+	return dynos
+}
+
+func (in AppInput) dynoInput(a Alloc) DynoInput {
+	d := DynoInput{Settings: in.Settings, App: in.State.App, Alloc: a, Health: in.Health[a.ID], Now: in.Now}
+	if t, ok := in.State.Type(a.Group); ok {
+		d.Type, d.Command = t, t.CommandIn(in.State.ProcessTypes())
+	}
+	if c, ok := in.Contents[a.JobVersion][a.Group]; ok && a.VersionKnown {
+		d.Content = &c
+	}
+	return d
+}
+
+// slot is a place of a group's count.
+type slot struct {
+	group string
+	index int32
+}
+
+// newestBySlot gives for each slot when the newest allocation that did not stop was created.
+func newestBySlot(allocs []Alloc) map[slot]int64 {
+	newest := map[slot]int64{}
+	for _, a := range allocs {
+		if s := (slot{a.Group, a.Index}); !a.stopped() {
+			newest[s] = max(newest[s], a.Created)
+		}
+	}
+	return newest
+}
+
+// left reports whether an allocation has ended and Nomad takes no more notice of it, though it never told it to stop: so
+// it leaves those that failed in a failed deployment and are no longer wanted or have a successor.
+func (in AppInput) left(a Alloc, newest map[slot]int64) bool {
+	if !a.Ended() || a.Batch || a.stopped() {
+		return false
+	}
+	t, _ := in.State.Type(a.Group)
+	return int(a.Index) >= Count(in.State.App, t) || a.Created < newest[slot{a.Group, a.Index}]
+}
+
+// waiting gives the rows of a type's dynos that are not placed.
+func (in AppInput) waiting(t dynomad.DynoType, taken []int) []row {
+	if in.State.Wanted == nil || in.State.Build == nil || in.LeftOut[t.Type] {
+		return nil
+	}
+	since := in.State.Wanted.CreatedAt
+	if t.UpdatedAt.After(since) {
+		since = t.UpdatedAt
+	}
+	dynos := Waiting(WaitingInput{
+		App: in.State.App, Type: t, Command: t.CommandIn(in.State.ProcessTypes()), Count: Count(in.State.App, t), Taken: taken,
+		ReleaseVersion: in.State.Wanted.Version, Metric: in.Blocked[t.Type], Since: since,
+	})
+	free := freeIndexes(Count(in.State.App, t), taken)
+	rows := make([]row, len(dynos))
+	for i, d := range dynos {
+		rows[i] = row{d, free[i]}
+	}
+	return rows
+}
+
+// row is a dyno with the index it is sorted by.
+type row struct {
+	dynomad.Dyno
+	index int
+}
+
+// takesIndex reports whether the dyno is one of those wanted, or in the place of one until Nomad replaces it.
+func (r row) takesIndex() bool {
+	return r.State != dynomad.StateStopped && r.State != dynomad.StateStopping
+}
+
+func (r row) compare(other row) int {
+	return cmp.Or(
+		cmp.Compare(r.Type, other.Type),
+		cmp.Compare(r.index, other.index),
+		r.CreatedAt.Compare(other.CreatedAt),
+		cmp.Compare(r.ID, other.ID),
+	)
+}

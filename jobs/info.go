@@ -1,0 +1,145 @@
+package jobs
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// maxInfo is the longest text of Nomad or Consul that is passed on, in bytes.
+const maxInfo = 400
+
+func (in DynoInput) stoppedInfo() string {
+	a := in.Alloc
+	switch {
+	case a.Batch && a.Task.Exit.At != 0 && !a.Task.Exit.ByOrder:
+		return in.exitText()
+	case a.DesiredText != "":
+		return in.stoppingInfo()
+	}
+	return sentence(a.ClientText)
+}
+
+// stoppingInfo says why the dyno was told to end. The texts that are put into plainer words are those of Nomad's scheduler
+// (scheduler/util.go, alloc… constants).
+func (in DynoInput) stoppingInfo() string {
+	switch in.Alloc.DesiredText {
+	case "alloc not needed due to job update":
+		return "It is no longer wanted."
+	case "alloc is being updated due to job update", "alloc is being migrated":
+		return "Another dyno takes its place."
+	case "alloc was rescheduled because it failed":
+		return "It failed, and another dyno takes its place."
+	case "alloc is lost since its node is down":
+		return fmt.Sprintf("Its node %s is down.", in.Alloc.NodeName)
+	}
+	return sentence(in.Alloc.DesiredText)
+}
+
+func (in DynoInput) startFailureInfo() string {
+	why := in.Alloc.Task.Failure
+	if why == "" {
+		why = in.Alloc.ClientText
+	}
+	if in.Content != nil && !strings.Contains(why, in.Content.Image) {
+		return fmt.Sprintf("It could not start from the image %s: %s", in.Content.Image, clause(why))
+	}
+	return "It could not start: " + clause(why)
+}
+
+func (in DynoInput) crashInfo() string {
+	text := in.exitText()
+	if text == "" {
+		text = sentence(in.Alloc.ClientText)
+	}
+	switch n := in.Alloc.Task.Restarts; {
+	case n == 1:
+		text += " It was restarted once."
+	case n > 1:
+		text += fmt.Sprintf(" It was restarted %d times.", n)
+	}
+	return text
+}
+
+// exitText says how the process ended last.
+func (in DynoInput) exitText() string {
+	exit := in.Alloc.Task.Exit
+	switch {
+	case exit.At == 0:
+		return ""
+	case exit.OOM && in.Content != nil:
+		return fmt.Sprintf("It was killed for using more than its limit of %d MiB of memory (exit code %d).", in.Content.MemoryLimitMB, exit.Code)
+	case exit.OOM:
+		return fmt.Sprintf("It was killed for using more memory than its limit (exit code %d).", exit.Code)
+	case exit.Signal != 0:
+		return fmt.Sprintf("Its process was ended by signal %d (exit code %d).", exit.Signal, exit.Code)
+	case exit.Code > 128 && exit.Code <= 128+64: // how init and shells pass a signal on
+		return fmt.Sprintf("Its process was ended by signal %d (exit code %d).", exit.Code-128, exit.Code)
+	case exit.Code == 126 || exit.Code == 127: // what init and shells say of a command that they cannot start
+		return fmt.Sprintf("Its process ended with exit code %d: the command was not found in the image or cannot be executed.", exit.Code)
+	}
+	return fmt.Sprintf("Its process ended with exit code %d.", exit.Code)
+}
+
+func (in DynoInput) waitingInfo() string {
+	if in.disconnected() {
+		return fmt.Sprintf("Its node %s is disconnected: nothing is known of it until the node is back.", in.Alloc.NodeName)
+	}
+	return "It waits for its config vars: Nomad does not have them yet, or does not let it read them."
+}
+
+// pendingInfo says how far its preparation is.
+func (in DynoInput) pendingInfo() string {
+	switch doing := in.Alloc.Task.Doing; {
+	case doing == "":
+		return fmt.Sprintf("It was placed on the node %s.", in.Alloc.NodeName)
+	case in.Content != nil && doing == "Downloading image":
+		return fmt.Sprintf("Its node downloads the image %s.", in.Content.Image)
+	default:
+		return sentence(doing)
+	}
+}
+
+func (in DynoInput) probeInfo() string {
+	return withOutput("Its health check fails", in.Health.Output)
+}
+
+func (in DynoInput) runningInfo() string {
+	switch {
+	case !in.checked() || in.passing():
+		return ""
+	case !in.Health.Known:
+		return "Consul does not know its health check yet."
+	}
+	return withOutput("Its health check has not passed yet", in.Health.Output)
+}
+
+func withOutput(text, output string) string {
+	if output = clause(output); output != "" {
+		return text + ": " + output
+	}
+	return text + "."
+}
+
+// sentence makes a sentence of what Nomad said.
+func sentence(s string) string {
+	s = clause(s)
+	first, width := utf8.DecodeRuneInString(s)
+	if width == 0 {
+		return ""
+	}
+	return string(unicode.ToUpper(first)) + s[width:]
+}
+
+// clause makes the end of a sentence of what Nomad or Consul said: on one line, not too long, with a full stop.
+func clause(s string) string {
+	s = strings.Join(strings.Fields(strings.ToValidUTF8(s, "")), " ")
+	if len(s) > maxInfo {
+		return strings.ToValidUTF8(s[:maxInfo], "") + "…"
+	}
+	if s == "" || strings.HasSuffix(s, ".") || strings.HasSuffix(s, "!") {
+		return s
+	}
+	return s + "."
+}

@@ -1,0 +1,213 @@
+// Package reconcile makes the cluster match what the store wants.
+//
+// It is level-triggered: a wake says "look at this app", never what happened. One pass over an app reads what is wanted and
+// what is there, decides with package jobs, acts, and records what it did. A pass that finds nothing to do costs no request
+// to Nomad. Passes of one app never overlap; one app's trouble delays no other: failures back off per app.
+//
+// The loop touches only jobs that carry this installation's owner mark, and every write of a job is check-and-set.
+package reconcile
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/dynomad/dynomad"
+	"github.com/dynomad/dynomad/jobs"
+)
+
+// Timing of the loop.
+const (
+	Interval   = 30 * time.Second // between looks at every app
+	minBackoff = 500 * time.Millisecond
+	maxBackoff = 15 * time.Second
+	passTime   = time.Minute // the longest a pass may take
+	rolloutGap = 2 * time.Second
+	workers    = 8 // passes at once
+)
+
+// Config is what a Loop needs.
+type Config struct {
+	Desired  Desired
+	Cluster  Cluster
+	Live     Live
+	Services Services
+	Settings func() jobs.Settings // read at every pass: the cluster's facts may change
+	Now      func() time.Time
+	NewID    func() string
+	Log      hclog.Logger
+}
+
+// Loop makes the cluster match the store. It is safe for concurrent use.
+type Loop struct {
+	Config
+	wake chan struct{} // capacity 1: somebody became due
+
+	mu       sync.Mutex
+	due      map[string]time.Time // by app id
+	failures map[string]int       // passes in a row that failed
+	busy     map[string]bool
+}
+
+// New makes a Loop; Run starts it.
+func New(c Config) *Loop {
+	return &Loop{
+		Config: c, wake: make(chan struct{}, 1),
+		due: map[string]time.Time{}, failures: map[string]int{}, busy: map[string]bool{},
+	}
+}
+
+// Wake has an app looked at soon. It never blocks.
+func (l *Loop) Wake(appID string) { l.wakeAt(appID, l.Now()) }
+
+// WakeJob is Wake for an event in the cluster that names a job.
+func (l *Loop) WakeJob(appID string) {
+	if appID != "" {
+		l.Wake(appID)
+	}
+}
+
+func (l *Loop) wakeAt(appID string, at time.Time) {
+	l.mu.Lock()
+	if old, ok := l.due[appID]; !ok || at.Before(old) {
+		l.due[appID] = at
+	}
+	l.mu.Unlock()
+	l.poke()
+}
+
+func (l *Loop) poke() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run looks at every app, then at those that are woken, and at every app again each Interval, until ctx ends. It returns when
+// the passes under way have ended.
+func (l *Loop) Run(ctx context.Context) {
+	var passes sync.WaitGroup
+	defer passes.Wait()
+	slots := make(chan struct{}, workers)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	next := l.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		case <-l.wake:
+		}
+		if now := l.Now(); !now.Before(next) {
+			l.wakeAll(ctx)
+			next = now.Add(Interval)
+		}
+		for _, appID := range l.takeDue() {
+			select {
+			case <-ctx.Done():
+				l.finish(appID, 0)
+				return
+			case slots <- struct{}{}:
+			}
+			passes.Go(func() {
+				defer func() { <-slots }()
+				l.visit(ctx, appID)
+			})
+		}
+		timer.Reset(l.untilDue(next))
+	}
+}
+
+// wakeAll makes every app due. With a live view this costs Nomad nothing: passes that find nothing to do ask nothing.
+func (l *Loop) wakeAll(ctx context.Context) {
+	ids, err := l.Desired.AppIDs(ctx)
+	if err != nil {
+		l.Log.Error("cannot list the apps to look at", "error", err)
+		return
+	}
+	now := l.Now()
+	for _, id := range ids {
+		l.mu.Lock()
+		if _, ok := l.due[id]; !ok {
+			l.due[id] = now
+		}
+		l.mu.Unlock()
+	}
+}
+
+// takeDue takes the apps that are due and not being looked at.
+func (l *Loop) takeDue() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.Now()
+	var ids []string
+	for id, at := range l.due {
+		if !at.After(now) && !l.busy[id] {
+			delete(l.due, id)
+			l.busy[id] = true
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+func (l *Loop) untilDue(next time.Time) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for id, at := range l.due {
+		if at.Before(next) && !l.busy[id] {
+			next = at
+		}
+	}
+	return max(next.Sub(l.Now()), 0)
+}
+
+// visit makes one pass over an app and settles when to look again.
+func (l *Loop) visit(ctx context.Context, appID string) {
+	passCtx, cancel := context.WithTimeout(ctx, passTime)
+	defer cancel()
+	again, err := l.pass(passCtx, appID)
+	switch {
+	case err == nil:
+		l.mu.Lock()
+		delete(l.failures, appID)
+		l.mu.Unlock()
+	case ctx.Err() == nil:
+		again = l.backoff(appID)
+		l.logFailure(appID, err, again)
+	}
+	l.finish(appID, again)
+}
+
+func (l *Loop) logFailure(appID string, err error, again time.Duration) {
+	level := hclog.Warn
+	if dynomad.KindOf(err) == dynomad.Internal {
+		level = hclog.Error
+	}
+	l.Log.Log(level, "cannot make the cluster match yet", "app_id", appID, "error", err, "again_in", again)
+}
+
+// finish ends a pass; again > 0 says when to look next by itself.
+func (l *Loop) finish(appID string, again time.Duration) {
+	l.mu.Lock()
+	delete(l.busy, appID)
+	l.mu.Unlock()
+	if again > 0 {
+		l.wakeAt(appID, l.Now().Add(again))
+		return
+	}
+	l.poke() // it may have been woken meanwhile
+}
+
+// backoff counts a failure and gives the pause after it, with jitter.
+func (l *Loop) backoff(appID string) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	pause := min(minBackoff<<min(l.failures[appID], 10), maxBackoff)
+	l.failures[appID]++
+	return pause/2 + rand.N(pause/2)
+}

@@ -1,0 +1,51 @@
+package reconcile
+
+import (
+	"context"
+
+	"github.com/hashicorp/nomad/api"
+
+	"github.com/dynomad/dynomad"
+	"github.com/dynomad/dynomad/jobs"
+)
+
+// Desired is the store, as the loop needs it.
+type Desired interface {
+	// AppIDs lists the apps to look at, deleted ones that are not cleaned up among them.
+	AppIDs(ctx context.Context) ([]string, error)
+	Wanted(ctx context.Context, appID string) (dynomad.Wanted, error)
+	// ConfigWritten is called before a config version's variable is put, ConfigRemoved after it was removed.
+	ConfigWritten(ctx context.Context, appID, configID string) error
+	ConfigRemoved(ctx context.Context, appID, configID string) error
+	SaveApplied(ctx context.Context, appID string, a dynomad.AppliedState) error
+	// AppRemoved ends the record of a deleted app.
+	AppRemoved(ctx context.Context, appID string) error
+	// FinishRelease ends a pending release; it reports false if it was not pending.
+	FinishRelease(ctx context.Context, releaseID, status, info string, audit dynomad.Audit) (bool, error)
+}
+
+// Cluster is Nomad, as the loop needs it.
+type Cluster interface {
+	Job(ctx context.Context, namespace, id string) (jobs.JobInfo, bool, error)
+	Register(ctx context.Context, job *api.Job, modifyIndex uint64) (jobs.Registered, error)
+	Deregister(ctx context.Context, namespace, id string) error
+	PutVariable(ctx context.Context, namespace, path string, items map[string]string) error
+	DeleteVariable(ctx context.Context, namespace, path string) error
+	// Rollout tells what became of the register that gave a job this ModifyIndex.
+	Rollout(ctx context.Context, namespace, jobID string, applied dynomad.AppliedState) (jobs.Rollout, error)
+}
+
+// Live is the view of the cluster in memory.
+type Live interface {
+	// Job tells of a job as the view has it; fresh is false while the view does not follow its namespace.
+	Job(namespace, id string) (info jobs.JobInfo, ok, fresh bool)
+	// Releases gives the versions of the releases that live dynos of a job run; fresh as above, and false too while the
+	// release of one of them is not known.
+	Releases(namespace, id string) (versions map[int]bool, fresh bool)
+}
+
+// Services is Consul, as the loop needs it.
+type Services interface {
+	// Foreign reports whether a service of this name has instances that are not this installation's.
+	Foreign(ctx context.Context, name, installation string) (bool, error)
+}

@@ -1,0 +1,23 @@
+package jobs
+
+// Registered is what Nomad answered to a register.
+type Registered struct {
+	ModifyIndex uint64 // JobModifyIndex: the one before if nothing differed
+	EvalID      string // the evaluation that places what changed
+}
+
+// RolloutState is how far a register's rollout has come.
+type RolloutState int
+
+// The states of a rollout.
+const (
+	RolloutRunning RolloutState = iota
+	RolloutSucceeded
+	RolloutFailed
+)
+
+// Rollout is what became of a register.
+type Rollout struct {
+	State  RolloutState
+	Reason string // why it failed, in a sentence
+}

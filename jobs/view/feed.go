@@ -1,0 +1,243 @@
+package view
+
+import (
+	"time"
+
+	"github.com/dynomad/dynomad/jobs"
+)
+
+// Reset takes a full list of a namespace. What was known of allocations that are still there is kept: their events are
+// capped by Nomad, ours are not.
+func (v *View) Reset(nsName string, s jobs.Snapshot) {
+	v.mu.Lock()
+	old := v.namespaces[nsName]
+	ns := &namespace{synced: true, jobs: map[string]*job{}, allocs: map[string]string{}}
+	v.namespaces[nsName] = ns
+	for _, info := range s.Jobs {
+		j := ns.job(info.ID)
+		j.info, j.present = info, true
+	}
+	for _, c := range s.Contents {
+		ns.job(c.JobID).addContent(c)
+	}
+	for _, a := range s.Allocs {
+		if old != nil {
+			if known, ok := old.alloc(a.ID); ok {
+				a = jobs.Merge(known, a)
+			}
+		}
+		ns.put(a)
+	}
+	for _, b := range s.Blocked {
+		ns.job(b.JobID).setBlocked(b)
+	}
+	changed := ns.apps()
+	if old != nil {
+		changed = append(changed, old.apps()...)
+	}
+	v.mu.Unlock()
+	v.tell(changed, nil)
+}
+
+// Apply takes one change; older ones than what is known are passed over. It reports whether the change is of an allocation
+// whose job version is not known, so that what it runs cannot be told.
+func (v *View) Apply(nsName string, d jobs.Delta) (unknown bool) {
+	v.mu.Lock()
+	ns := v.namespaces[nsName]
+	if ns == nil || !ns.synced {
+		v.mu.Unlock()
+		return false
+	}
+	j := ns.apply(d)
+	if j == nil {
+		v.mu.Unlock()
+		return false
+	}
+	var ask []string
+	if d.Alloc != nil {
+		_, known := j.content(j.allocs[d.Alloc.ID])
+		unknown = !known
+		ask = []string{d.Alloc.JobID}
+	}
+	appID := j.info.AppID
+	v.mu.Unlock()
+	v.tell([]string{appID}, ask)
+	return unknown
+}
+
+// apply takes one change and gives the job that it is of; nil if there is nothing to say of it.
+func (ns *namespace) apply(d jobs.Delta) *job {
+	switch {
+	case d.Alloc != nil:
+		if ns.jobs[d.Alloc.JobID] == nil {
+			return nil // of a job that is not ours, or not known yet: its Job event comes first
+		}
+		return ns.put(*d.Alloc)
+	case d.Removed != "":
+		j := ns.jobs[d.Removed]
+		if j != nil {
+			j.present = false
+		}
+		return j
+	case d.Blocked != nil:
+		j := ns.jobs[d.Blocked.JobID]
+		if j != nil {
+			j.setBlocked(*d.Blocked)
+		}
+		return j
+	case d.Job != nil:
+		j := ns.job(d.Job.ID)
+		if j.info.CreateIndex != d.Job.CreateIndex || d.Job.ModifyIndex >= j.info.ModifyIndex {
+			j.info, j.present = *d.Job, true
+		}
+		if d.Content != nil {
+			j.addContent(*d.Content)
+		}
+		return j
+	}
+	return nil
+}
+
+// Lost says that a namespace is no longer followed. What was known of it is shown on.
+func (v *View) Lost(nsName string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	ns := v.namespaces[nsName]
+	if ns == nil {
+		ns = &namespace{jobs: map[string]*job{}, allocs: map[string]string{}}
+		v.namespaces[nsName] = ns
+	}
+	if ns.synced || ns.lost.IsZero() {
+		ns.synced, ns.lost = false, v.Now()
+	}
+}
+
+// ResetHealth implements consul.Sink.
+func (v *View) ResetHealth(all map[string]jobs.Health) {
+	v.mu.Lock()
+	for id, h := range all {
+		all[id] = next(v.health[id], h)
+	}
+	v.health, v.healthLost = all, time.Time{}
+	v.mu.Unlock()
+}
+
+// SetHealth implements consul.Sink.
+func (v *View) SetHealth(some map[string]jobs.Health) {
+	v.mu.Lock()
+	for id, h := range some {
+		if !h.Known {
+			delete(v.health, id)
+			continue
+		}
+		v.health[id] = next(v.health[id], h)
+	}
+	v.mu.Unlock()
+}
+
+// next gives the health after an earlier one: that a check once passed is not forgotten.
+func next(earlier, later jobs.Health) jobs.Health {
+	later.EverPassed = later.Passing || earlier.EverPassed
+	return later
+}
+
+// LostHealth implements consul.Sink.
+func (v *View) LostHealth() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.healthLost.IsZero() {
+		v.healthLost = v.Now()
+	}
+}
+
+// tell passes on what changed, without the lock.
+func (v *View) tell(apps, services []string) {
+	for _, id := range apps {
+		if id != "" {
+			v.Changed(id)
+		}
+	}
+	for _, s := range services {
+		v.Ask(s)
+	}
+}
+
+// Forget drops allocations that ended so long ago that they are shown no more, and jobs that have none left.
+func (v *View) Forget(now time.Time) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, ns := range v.namespaces {
+		for id, j := range ns.jobs {
+			for allocID, a := range j.allocs {
+				if !jobs.Listed(a, now) {
+					delete(j.allocs, allocID)
+					delete(ns.allocs, allocID)
+					delete(v.health, allocID)
+				}
+			}
+			if !j.present && len(j.allocs) == 0 {
+				delete(ns.jobs, id)
+			}
+		}
+	}
+}
+
+// job gives a job of a namespace, a new one if it is not known.
+func (ns *namespace) job(id string) *job {
+	j := ns.jobs[id]
+	if j == nil {
+		j = &job{contents: map[uint64]map[string]jobs.GroupContent{}, allocs: map[string]jobs.Alloc{}}
+		ns.jobs[id] = j
+	}
+	return j
+}
+
+func (ns *namespace) alloc(id string) (jobs.Alloc, bool) {
+	if j := ns.jobs[ns.allocs[id]]; j != nil {
+		a, ok := j.allocs[id]
+		return a, ok
+	}
+	return jobs.Alloc{}, false
+}
+
+// put takes an allocation as it is now, merged with what is known of it.
+func (ns *namespace) put(a jobs.Alloc) *job {
+	j := ns.job(a.JobID)
+	ns.allocs[a.ID] = a.JobID
+	if known, ok := j.allocs[a.ID]; ok {
+		a = jobs.Merge(known, a)
+	}
+	j.allocs[a.ID] = a
+	return j
+}
+
+// addContent takes what a version of the job runs. Versions start anew when a job was purged.
+func (j *job) addContent(c jobs.VersionContent) {
+	if c.CreateIndex < j.created {
+		return
+	}
+	if c.CreateIndex > j.created {
+		clear(j.contents)
+		j.created = c.CreateIndex
+	}
+	j.contents[c.Version] = c.Groups
+}
+
+func (j *job) setBlocked(b jobs.Blocked) {
+	if b.Index < j.blocked.Index {
+		return
+	}
+	if b.Cancelled && b.EvalID != j.blocked.EvalID {
+		return
+	}
+	j.blocked = b
+}
+
+// apps gives the apps of a namespace's jobs.
+func (ns *namespace) apps() []string {
+	out := make([]string, 0, len(ns.jobs))
+	for _, j := range ns.jobs {
+		out = append(out, j.info.AppID)
+	}
+	return out
+}

@@ -1,0 +1,154 @@
+// Package view keeps a picture of the cluster in memory: what is registered, what runs, how healthy it is. The watchers of
+// packages nomad and consul feed it; the API reads dynos from it and the loop asks it whether a job is as it was left. No
+// read of it costs a request to anybody.
+package view
+
+import (
+	"sync"
+	"time"
+
+	"github.com/dynomad/dynomad"
+	"github.com/dynomad/dynomad/jobs"
+)
+
+// Config is what a View needs.
+type Config struct {
+	Settings jobs.ViewSettings
+	// Namespace is Nomad's namespace of apps whose space names none.
+	Namespace string
+	Now       func() time.Time
+	// Changed is told the app whose job or allocations changed. It must not block.
+	Changed func(appID string)
+	// Ask has the health of a service read, because one of its dynos changed. It must not block.
+	Ask func(service string)
+}
+
+// View is the picture. It is safe for concurrent use.
+type View struct {
+	Config
+
+	mu         sync.RWMutex
+	namespaces map[string]*namespace
+	health     map[string]jobs.Health // by allocation
+	healthLost time.Time              // zero while health is followed
+}
+
+// namespace is the picture of one of Nomad's namespaces.
+type namespace struct {
+	synced bool      // a Reset came, and nothing was lost since
+	lost   time.Time // since when it is not followed
+	jobs   map[string]*job
+	allocs map[string]string // allocation -> job id
+}
+
+// job is one job with what it runs.
+type job struct {
+	info     jobs.JobInfo
+	present  bool                                    // registered; false of a purged one whose allocations still end
+	contents map[uint64]map[string]jobs.GroupContent // by version, then group
+	created  uint64                                  // CreateIndex of the job that contents are of
+	allocs   map[string]jobs.Alloc
+	blocked  jobs.Blocked
+}
+
+// New makes an empty View, which counts as lost from now on.
+func New(c Config) *View {
+	return &View{Config: c, namespaces: map[string]*namespace{}, health: map[string]jobs.Health{}, healthLost: c.Now()}
+}
+
+// StaleFor says for how long some part of the picture has not been fed; 0 while all is.
+func (v *View) StaleFor(now time.Time) time.Duration {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	oldest := v.healthLost
+	for _, ns := range v.namespaces {
+		if !ns.synced && (oldest.IsZero() || ns.lost.Before(oldest)) {
+			oldest = ns.lost
+		}
+	}
+	if oldest.IsZero() {
+		return 0
+	}
+	return max(now.Sub(oldest), time.Second)
+}
+
+// Job implements reconcile.Live.
+func (v *View) Job(nsName, id string) (info jobs.JobInfo, ok, fresh bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	ns := v.namespaces[nsName]
+	if ns == nil || !ns.synced {
+		return jobs.JobInfo{}, false, false
+	}
+	j := ns.jobs[id]
+	if j == nil || !j.present {
+		return jobs.JobInfo{}, false, true
+	}
+	return j.info, true, true
+}
+
+// Releases implements reconcile.Live.
+func (v *View) Releases(nsName, id string) (versions map[int]bool, fresh bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	ns := v.namespaces[nsName]
+	if ns == nil || !ns.synced {
+		return nil, false
+	}
+	versions = map[int]bool{}
+	if j := ns.jobs[id]; j != nil {
+		for _, a := range j.allocs {
+			if a.Ended() {
+				continue
+			}
+			c, ok := j.content(a)
+			if !ok {
+				return nil, false
+			}
+			versions[c.Release] = true
+		}
+	}
+	return versions, true
+}
+
+// Marked lists the jobs that carry an owner mark, of this installation or another.
+func (v *View) Marked() []jobs.JobInfo {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	var out []jobs.JobInfo
+	for _, ns := range v.namespaces {
+		for _, j := range ns.jobs {
+			if j.present && j.info.Installation != "" {
+				out = append(out, j.info)
+			}
+		}
+	}
+	return out
+}
+
+// Dynos gives the dynos of an app, given what is wanted.
+func (v *View) Dynos(state dynomad.AppState, now time.Time) []dynomad.Dyno {
+	nsName := state.App.NomadNamespace
+	if nsName == "" {
+		nsName = v.Namespace
+	}
+	in := jobs.AppInput{Settings: v.Settings, State: state, Health: map[string]jobs.Health{}, Now: now}
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if ns := v.namespaces[nsName]; ns != nil {
+		if j := ns.jobs[jobs.JobID(state.App)]; j != nil && j.info.AppID == state.App.ID {
+			for id, a := range j.allocs {
+				in.Allocs = append(in.Allocs, a)
+				in.Health[id] = v.health[id]
+			}
+			in.Contents, in.Blocked = j.contents, j.blocked.Failed
+		}
+	}
+	return jobs.Dynos(in)
+}
+
+// content gives what an allocation runs.
+func (j *job) content(a jobs.Alloc) (jobs.GroupContent, bool) {
+	c, ok := j.contents[a.JobVersion][a.Group]
+	return c, ok && a.VersionKnown
+}

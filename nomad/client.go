@@ -1,0 +1,69 @@
+// Package nomad talks to Nomad: it registers jobs, keeps variables, lists and watches. It turns Nomad's errors into the
+// platform's kinds and holds no state of the platform's. What jobs should look like is package jobs' business.
+package nomad
+
+import (
+	"context"
+	"time"
+
+	"github.com/hashicorp/nomad/api"
+)
+
+// callTimeout bounds every call that does not wait on purpose.
+const callTimeout = 10 * time.Second
+
+// Client is one Nomad cluster. It is safe for concurrent use.
+type Client struct {
+	api       *api.Client
+	namespace string
+}
+
+// New makes a client. A nil config is read from the environment (NOMAD_ADDR, NOMAD_TOKEN, NOMAD_NAMESPACE …), as Nomad's own
+// command does.
+func New(config *api.Config) (*Client, error) {
+	if config == nil {
+		config = api.DefaultConfig()
+	}
+	c, err := api.NewClient(config)
+	if err != nil {
+		return nil, err
+	}
+	namespace := config.Namespace
+	if namespace == "" {
+		namespace = api.DefaultNamespace
+	}
+	return &Client{api: c, namespace: namespace}, nil
+}
+
+// Address gives Nomad's address, for links and messages.
+func (c *Client) Address() string { return c.api.Address() }
+
+// Namespace gives the namespace that jobs go to unless their space says otherwise.
+func (c *Client) Namespace() string { return c.namespace }
+
+// Ping asks whether Nomad answers and has a leader.
+func (c *Client) Ping(ctx context.Context) error {
+	q, done := c.query(ctx, "")
+	defer done()
+	_, err := c.api.Raw().Query("/v1/status/leader", new(string), q)
+	return translate("asking for the leader", err)
+}
+
+// query makes options for a read in a namespace ("" is the client's own), with the usual deadline.
+func (c *Client) query(ctx context.Context, namespace string) (*api.QueryOptions, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	return (&api.QueryOptions{Namespace: c.in(namespace)}).WithContext(ctx), cancel
+}
+
+// write makes options for a write, like query.
+func (c *Client) write(ctx context.Context, namespace string) (*api.WriteOptions, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	return (&api.WriteOptions{Namespace: c.in(namespace)}).WithContext(ctx), cancel
+}
+
+func (c *Client) in(namespace string) string {
+	if namespace == "" {
+		return c.namespace
+	}
+	return namespace
+}

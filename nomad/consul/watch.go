@@ -1,0 +1,297 @@
+package consul
+
+import (
+	"context"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/dynomad/dynomad/jobs"
+)
+
+const (
+	minBackoff = 250 * time.Millisecond
+	maxBackoff = 5 * time.Second
+	minGap     = 50 * time.Millisecond // between two answers of the blocking query, so that a flapping check cannot drive it
+)
+
+// lostNode starts the output shown for instances on a node whose own check fails.
+const lostNode = "Consul has lost the node "
+
+// Sink takes the health of allocations.
+type Sink interface {
+	// ResetHealth replaces all that is known.
+	ResetHealth(all map[string]jobs.Health)
+	// SetHealth takes the health of some allocations.
+	SetHealth(some map[string]jobs.Health)
+	// LostHealth says that health is no longer followed, until the next ResetHealth.
+	LostHealth()
+}
+
+// Watcher follows the health of everything that Nomad registered.
+type Watcher struct {
+	client *Client
+	sink   Sink
+	log    hclog.Logger
+	asked  chan struct{}
+
+	mu       sync.Mutex
+	critical map[string]string // allocation -> output of its failing check
+	passing  map[string]bool   // as of the last read of its service
+	service  map[string]string // allocation -> its service, while its check is known
+	queue    map[string]bool   // services to read
+}
+
+// NewWatcher makes a Watcher; Run starts it.
+func NewWatcher(client *Client, sink Sink, log hclog.Logger) *Watcher {
+	return &Watcher{
+		client: client, sink: sink, log: log, asked: make(chan struct{}, 1),
+		critical: map[string]string{}, passing: map[string]bool{}, service: map[string]string{}, queue: map[string]bool{},
+	}
+}
+
+// Ask has a service read soon, because one of its allocations changed. It never blocks.
+func (w *Watcher) Ask(service string) {
+	w.mu.Lock()
+	w.queue[service] = true
+	w.mu.Unlock()
+	select {
+	case w.asked <- struct{}{}:
+	default:
+	}
+}
+
+// Run follows until ctx ends. After every break it starts with a full list, after a pause with jitter.
+func (w *Watcher) Run(ctx context.Context) {
+	var reader sync.WaitGroup
+	reader.Go(func() { w.readAsked(ctx) })
+	defer reader.Wait()
+	pause := minBackoff
+	for ctx.Err() == nil {
+		synced, err := w.once(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		w.sink.LostHealth()
+		if synced {
+			pause = minBackoff
+		}
+		w.log.Warn("lost sight of consul, will look again", "error", err, "pause", pause)
+		sleep(ctx, pause/2+rand.N(pause/2))
+		pause = min(2*pause, maxBackoff)
+	}
+}
+
+// once reads all checks, then follows the critical ones. The rules of indexes are Consul's own (API features, blocking
+// queries): an index that goes back is reset to 0, the same index means to wait again.
+func (w *Watcher) once(ctx context.Context) (synced bool, err error) {
+	if err := w.resync(ctx); err != nil {
+		return false, err
+	}
+	var index uint64
+	for {
+		checks, meta, err := w.client.api.Health().State(api.HealthCritical, blocking(ctx, index))
+		if err != nil {
+			return true, translate("following critical checks", err)
+		}
+		if meta.LastIndex < index {
+			index = 0
+			continue
+		}
+		if meta.LastIndex != index {
+			index = max(meta.LastIndex, 1)
+			if err := w.takeCritical(ctx, checks); err != nil {
+				return true, err
+			}
+		}
+		sleep(ctx, minGap)
+	}
+}
+
+func blocking(ctx context.Context, index uint64) *api.QueryOptions {
+	q := &api.QueryOptions{WaitIndex: index, WaitTime: waitTime}
+	return q.WithContext(ctx)
+}
+
+// resync reads every check of the cluster in one request.
+func (w *Watcher) resync(ctx context.Context) error {
+	ctx, done := context.WithTimeout(ctx, callTimeout)
+	defer done()
+	checks, _, err := w.client.api.Health().State(api.HealthAny, (&api.QueryOptions{}).WithContext(ctx))
+	if err != nil {
+		return translate("listing checks", err)
+	}
+	sick := sickNodes(checks)
+	w.mu.Lock()
+	clear(w.critical)
+	clear(w.passing)
+	clear(w.service)
+	for _, c := range checks {
+		w.note(c, sick)
+	}
+	all := map[string]jobs.Health{}
+	for alloc := range w.service {
+		all[alloc] = w.health(alloc)
+	}
+	w.mu.Unlock()
+	w.sink.ResetHealth(all)
+	return nil
+}
+
+// sickNodes gives the nodes whose own checks fail: Consul counts that against every service on them.
+func sickNodes(checks api.HealthChecks) map[string]bool {
+	sick := map[string]bool{}
+	for _, c := range checks {
+		if c.ServiceID == "" && c.Status == api.HealthCritical {
+			sick[c.Node] = true
+		}
+	}
+	return sick
+}
+
+// note takes one check. w.mu is held.
+func (w *Watcher) note(c *api.HealthCheck, sick map[string]bool) {
+	alloc := allocOf(c.ServiceID)
+	if alloc == "" {
+		return
+	}
+	w.service[alloc] = c.ServiceName
+	switch {
+	case sick[c.Node]:
+		w.critical[alloc] = lostNode + c.Node
+	case c.Status == api.HealthCritical:
+		w.critical[alloc] = oneLine(c.Output)
+	default:
+		w.passing[alloc] = c.Status == api.HealthPassing
+	}
+}
+
+// health gives what is known of an allocation. w.mu is held.
+func (w *Watcher) health(alloc string) jobs.Health {
+	output, bad := w.critical[alloc]
+	passing, known := w.passing[alloc]
+	return jobs.Health{Known: bad || known, Passing: passing && !bad, Output: output}
+}
+
+// takeCritical takes a new list of all critical checks. Those that entered are known to fail; those that left are read,
+// because not being critical is not yet passing.
+func (w *Watcher) takeCritical(ctx context.Context, checks api.HealthChecks) error {
+	if len(sickNodes(checks)) > 0 || w.hadSickNode() {
+		return w.resync(ctx)
+	}
+	now := map[string]*api.HealthCheck{}
+	for _, c := range checks {
+		if alloc := allocOf(c.ServiceID); alloc != "" {
+			now[alloc] = c
+		}
+	}
+	changed := map[string]jobs.Health{}
+	left := map[string]bool{}
+	w.mu.Lock()
+	for alloc := range w.critical {
+		if now[alloc] == nil {
+			delete(w.critical, alloc)
+			delete(w.passing, alloc)
+			left[w.service[alloc]] = true
+			changed[alloc] = w.health(alloc)
+		}
+	}
+	for alloc, c := range now {
+		w.critical[alloc], w.service[alloc] = oneLine(c.Output), c.ServiceName
+		delete(w.passing, alloc)
+		changed[alloc] = w.health(alloc)
+	}
+	w.mu.Unlock()
+	w.sink.SetHealth(changed)
+	for service := range left {
+		w.Ask(service)
+	}
+	return nil
+}
+
+func (w *Watcher) hadSickNode() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, output := range w.critical {
+		if strings.HasPrefix(output, lostNode) {
+			return true
+		}
+	}
+	return false
+}
+
+// readAsked reads the services that were asked for, each once however often it was.
+func (w *Watcher) readAsked(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-w.asked:
+		}
+		for _, service := range w.takeQueue() {
+			if err := w.readService(ctx, service); err != nil && ctx.Err() == nil {
+				w.log.Warn("cannot read the health of a service", "service", service, "error", err)
+				sleep(ctx, minBackoff)
+				w.Ask(service)
+			}
+		}
+	}
+}
+
+func (w *Watcher) takeQueue() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	services := make([]string, 0, len(w.queue))
+	for s := range w.queue {
+		services = append(services, s)
+	}
+	clear(w.queue)
+	return services
+}
+
+// readService reads the instances of a service. What the list of critical checks says meanwhile wins.
+func (w *Watcher) readService(ctx context.Context, service string) error {
+	ctx, done := context.WithTimeout(ctx, callTimeout)
+	defer done()
+	entries, _, err := w.client.api.Health().Service(service, "", false, (&api.QueryOptions{}).WithContext(ctx))
+	if err != nil {
+		return translate("reading service "+service, err)
+	}
+	changed := map[string]jobs.Health{}
+	w.mu.Lock()
+	for alloc, s := range w.service {
+		if s == service {
+			delete(w.passing, alloc)
+			changed[alloc] = jobs.Health{}
+		}
+	}
+	for _, e := range entries {
+		if alloc := allocOf(e.Service.ID); alloc != "" {
+			w.service[alloc] = service
+			w.passing[alloc] = e.Checks.AggregatedStatus() == api.HealthPassing
+			changed[alloc] = jobs.Health{}
+		}
+	}
+	for alloc := range changed {
+		changed[alloc] = w.health(alloc)
+		if !changed[alloc].Known {
+			delete(w.service, alloc)
+		}
+	}
+	w.mu.Unlock()
+	w.sink.SetHealth(changed)
+	return nil
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}

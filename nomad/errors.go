@@ -1,0 +1,54 @@
+package nomad
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/nomad/api"
+
+	"github.com/dynomad/dynomad"
+)
+
+// retryAfter is what clients are told when Nomad does not answer.
+const retryAfter = 5 * time.Second
+
+// translate turns an error of Nomad's client into one of the platform's kinds, by status code. Lost check-and-set races are
+// an exception: Nomad answers them with a plain 500, so their documented prefix is looked for
+// (api.RegisterEnforceIndexErrPrefix).
+func translate(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, context.Canceled) {
+		return dynomad.Wrap(dynomad.Canceled, err, "Cut off while %s.", doing)
+	}
+	var answer api.UnexpectedResponseError
+	if !errors.As(err, &answer) || !answer.HasStatusCode() {
+		return unavailable(err, "Nomad does not answer (%s).", doing)
+	}
+	switch {
+	case strings.Contains(answer.Body(), api.RegisterEnforceIndexErrPrefix):
+		return dynomad.Wrap(dynomad.Conflict, err, "The job was changed by somebody else meanwhile (%s).", doing)
+	case answer.StatusCode() == http.StatusNotFound:
+		return dynomad.Wrap(dynomad.NotFound, err, "Nomad does not have it (%s).", doing)
+	case answer.StatusCode() == http.StatusForbidden || answer.StatusCode() == http.StatusUnauthorized:
+		return unavailable(err, "Nomad refuses the daemon's token (%s).", doing)
+	case answer.StatusCode() == http.StatusBadRequest || refusedSpec(answer.Body()):
+		return dynomad.Wrap(dynomad.Invalid, err, "Nomad refuses it (%s).", doing)
+	}
+	return unavailable(err, "Nomad cannot do it now (%s).", doing)
+}
+
+// refusedSpec reports whether Nomad found fault with a job itself; it answers that with a 500 too.
+func refusedSpec(body string) bool {
+	return strings.Contains(body, "validation failed") || strings.Contains(body, "Task group") && strings.Contains(body, "invalid")
+}
+
+func unavailable(cause error, format string, args ...any) error {
+	e := dynomad.Wrap(dynomad.Unavailable, cause, format, args...)
+	e.RetryAfter = retryAfter
+	return e
+}

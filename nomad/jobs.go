@@ -1,0 +1,104 @@
+package nomad
+
+import (
+	"context"
+
+	"github.com/hashicorp/nomad/api"
+
+	"github.com/dynomad/dynomad"
+	"github.com/dynomad/dynomad/jobs"
+)
+
+// Job gives a registered job; ok is false if there is none.
+func (c *Client) Job(ctx context.Context, namespace, id string) (info jobs.JobInfo, ok bool, err error) {
+	q, done := c.query(ctx, namespace)
+	defer done()
+	job, _, err := c.api.Jobs().Info(id, q)
+	err = translate("reading job "+id, err)
+	if dynomad.KindOf(err) == dynomad.NotFound {
+		return jobs.JobInfo{}, false, nil
+	}
+	if err != nil {
+		return jobs.JobInfo{}, false, err
+	}
+	return jobs.InfoFromJob(job), true, nil
+}
+
+// Jobs lists the jobs of a namespace with their owner marks. It is one request, whatever the number of jobs.
+func (c *Client) Jobs(ctx context.Context, namespace string) ([]jobs.JobInfo, error) {
+	list, _, err := c.listJobs(ctx, namespace)
+	return list, err
+}
+
+func (c *Client) listJobs(ctx context.Context, namespace string) ([]jobs.JobInfo, uint64, error) {
+	q, done := c.query(ctx, namespace)
+	defer done()
+	stubs, meta, err := c.api.Jobs().ListOptions(&api.JobListOptions{Fields: &api.JobListFields{Meta: true}}, q)
+	if err != nil {
+		return nil, 0, translate("listing jobs", err)
+	}
+	infos := make([]jobs.JobInfo, len(stubs))
+	for i, s := range stubs {
+		infos[i] = jobs.InfoFromStub(s)
+	}
+	return infos, meta.LastIndex, nil
+}
+
+// Register registers a job with check-and-set: modifyIndex is the JobModifyIndex that it must have now, 0 for none. It is a
+// Conflict if it has another one.
+func (c *Client) Register(ctx context.Context, job *api.Job, modifyIndex uint64) (jobs.Registered, error) {
+	namespace := ""
+	if job.Namespace != nil {
+		namespace = *job.Namespace
+	}
+	w, done := c.write(ctx, namespace)
+	defer done()
+	opts := &api.RegisterOptions{EnforceIndex: true, ModifyIndex: modifyIndex}
+	answer, _, err := c.api.Jobs().RegisterOpts(job, opts, w)
+	if err != nil {
+		return jobs.Registered{}, translate("registering job "+*job.ID, err)
+	}
+	return jobs.Registered{ModifyIndex: answer.JobModifyIndex, EvalID: answer.EvalID}, nil
+}
+
+// Deregister ends a job and purges it. That there is none is no error.
+func (c *Client) Deregister(ctx context.Context, namespace, id string) error {
+	w, done := c.write(ctx, namespace)
+	defer done()
+	_, _, err := c.api.Jobs().DeregisterOpts(id, &api.DeregisterOptions{Purge: true}, w)
+	err = translate("ending job "+id, err)
+	if dynomad.KindOf(err) == dynomad.NotFound {
+		return nil
+	}
+	return err
+}
+
+// contents gives what every version of a job that Nomad still keeps has dynos run.
+func (c *Client) contents(ctx context.Context, namespace, id string) ([]jobs.VersionContent, error) {
+	q, done := c.query(ctx, namespace)
+	defer done()
+	versions, _, _, err := c.api.Jobs().Versions(id, false, q)
+	err = translate("reading the versions of job "+id, err)
+	if dynomad.KindOf(err) == dynomad.NotFound {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	out := make([]jobs.VersionContent, len(versions))
+	for i, j := range versions {
+		out[i] = versionContent(j)
+	}
+	return out, nil
+}
+
+func versionContent(j *api.Job) jobs.VersionContent {
+	v := jobs.VersionContent{JobID: *j.ID, Groups: jobs.Content(j)}
+	if j.Version != nil {
+		v.Version = *j.Version
+	}
+	if j.CreateIndex != nil {
+		v.CreateIndex = *j.CreateIndex
+	}
+	return v
+}

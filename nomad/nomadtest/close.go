@@ -1,0 +1,130 @@
+package nomadtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/hashicorp/nomad/api"
+)
+
+// purgeWithin bounds how long Close waits for allocations to end by themselves before it takes their containers away.
+const purgeWithin = 10 * time.Second
+
+// Close ends the cluster and all that it caused; see the package comment for what that is. A lasting data directory
+// stays, and so do the jobs in it. Further calls return what the first did.
+func (c *Cluster) Close() error {
+	c.closeOnce.Do(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), closeWithin)
+		defer cancel()
+		c.closeErr = errors.Join(c.closeParts(ctx), c.engine.close(ctx))
+	})
+	return c.closeErr
+}
+
+// closeParts ends all but Docker.
+func (c *Cluster) closeParts(ctx context.Context) error {
+	if !c.lasting() && c.Nomad != nil && c.Nomad.started() && c.Nomad.Running() {
+		if err := c.purgeJobs(ctx); err != nil {
+			c.config.Logger.Warn("stopping jobs; their containers are removed all the same", "error", err)
+		}
+	}
+	errs := []error{c.stopAgents(ctx), c.clean(ctx)}
+	if c.held != nil {
+		errs = append(errs, c.held.Close())
+	}
+	if c.dirLock != nil {
+		errs = append(errs, c.dirLock.release())
+	}
+	return errors.Join(errs...)
+}
+
+// clean removes what the agents left, and the data directory unless it is a lasting one.
+func (c *Cluster) clean(ctx context.Context) error {
+	if c.dir == "" {
+		return nil
+	}
+	if err := sweep(ctx, c.engine.api, c.dir); err != nil || c.lasting() {
+		return err
+	}
+	return os.RemoveAll(c.dir)
+}
+
+// stopAgents lets Nomad end in order, so that its data stays whole, and kills the two that need no care.
+func (c *Cluster) stopAgents(ctx context.Context) error {
+	var errs []error
+	for _, p := range c.parts() {
+		switch {
+		case p == c.Docker:
+		case p == c.Traefik, !c.lasting():
+			errs = append(errs, p.Kill())
+		default:
+			errs = append(errs, p.Stop(ctx))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// purgeJobs removes every job of every namespace, and waits until their allocations have ended. Containers do not
+// get their kill_timeout.
+func (c *Cluster) purgeJobs(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, purgeWithin)
+	defer cancel()
+	if err := c.Nomad.Continue(); err != nil {
+		return err
+	}
+	all := (&api.QueryOptions{Namespace: api.AllNamespacesNamespace}).WithContext(ctx)
+	jobs, _, err := c.nomad.Jobs().List(all)
+	if err != nil {
+		return fmt.Errorf("listing jobs: %w", err)
+	}
+	options := &api.DeregisterOptions{Purge: true, NoShutdownDelay: true}
+	for _, job := range jobs {
+		write := (&api.WriteOptions{Namespace: job.Namespace}).WithContext(ctx)
+		if _, _, err := c.nomad.Jobs().DeregisterOpts(job.ID, options, write); err != nil {
+			return fmt.Errorf("purging job %s: %w", job.ID, err)
+		}
+	}
+	return c.awaitNoAllocs(ctx, all)
+}
+
+func (c *Cluster) awaitNoAllocs(ctx context.Context, all *api.QueryOptions) error {
+	return poll(ctx, func(ctx context.Context) error {
+		allocs, _, err := c.nomad.Allocations().List(all)
+		if err != nil {
+			return err
+		}
+		for _, a := range allocs {
+			if ended(a) {
+				continue
+			}
+			err := c.engine.api.removeContainers(ctx, map[string]bool{a.ID: true})
+			return errors.Join(fmt.Errorf("allocation %s of %s is %s", a.ID, a.JobID, a.ClientStatus), err)
+		}
+		return nil
+	})
+}
+
+func ended(a *api.AllocationListStub) bool {
+	switch a.ClientStatus {
+	case api.AllocClientStatusComplete, api.AllocClientStatusFailed, api.AllocClientStatusLost:
+		return true
+	}
+	return false
+}
+
+// allocIDs are the allocations that have a directory under a cluster's data directory.
+func allocIDs(dir string) (map[string]bool, error) {
+	found, err := filepath.Glob(filepath.Join(dir, "nomad", "alloc", "*"))
+	if err != nil {
+		return nil, err
+	}
+	ids := make(map[string]bool, len(found))
+	for _, path := range found {
+		ids[filepath.Base(path)] = true
+	}
+	return ids, nil
+}

@@ -1,0 +1,94 @@
+package nomad
+
+import (
+	"context"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/dynomad/dynomad/jobs"
+)
+
+// contentReaders is how many jobs' versions are read at once while a snapshot is taken.
+const contentReaders = 8
+
+// snapshot lists all of a namespace. Its index is the lowest of the lists', so that no event is taken for known that one of
+// them did not show.
+func (w *Watcher) snapshot(ctx context.Context) (jobs.Snapshot, error) {
+	var s jobs.Snapshot
+	list, index, err := w.Client.listJobs(ctx, w.Namespace)
+	if err != nil {
+		return s, err
+	}
+	s.Index = index
+	owned := map[string]bool{}
+	for _, info := range list {
+		if w.owned(info) {
+			owned[info.ID] = true
+		}
+	}
+	s.Jobs = list
+	if err := w.allocs(ctx, &s, owned); err != nil {
+		return s, err
+	}
+	if err := w.blocked(ctx, &s, owned); err != nil {
+		return s, err
+	}
+	return s, w.versions(ctx, &s, owned)
+}
+
+func (w *Watcher) allocs(ctx context.Context, s *jobs.Snapshot, owned map[string]bool) error {
+	q, done := w.Client.query(ctx, w.Namespace)
+	defer done()
+	stubs, meta, err := w.Client.api.Allocations().List(q)
+	if err != nil {
+		return translate("listing allocations", err)
+	}
+	s.Index = min(s.Index, meta.LastIndex)
+	for _, stub := range stubs {
+		if owned[stub.JobID] {
+			s.Allocs = append(s.Allocs, jobs.AllocFromStub(stub))
+		}
+	}
+	return nil
+}
+
+func (w *Watcher) blocked(ctx context.Context, s *jobs.Snapshot, owned map[string]bool) error {
+	q, done := w.Client.query(ctx, w.Namespace)
+	defer done()
+	q.Filter = `Status == "blocked"`
+	evals, meta, err := w.Client.api.Evaluations().List(q)
+	if err != nil {
+		return translate("listing evaluations", err)
+	}
+	s.Index = min(s.Index, meta.LastIndex)
+	for _, e := range evals {
+		if b, ok := blockedFrom(e); ok && owned[e.JobID] {
+			s.Blocked = append(s.Blocked, b)
+		}
+	}
+	return nil
+}
+
+// versions reads what the jobs' versions run: the lists do not tell.
+func (w *Watcher) versions(ctx context.Context, s *jobs.Snapshot, owned map[string]bool) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(contentReaders)
+	found := make([][]jobs.VersionContent, len(s.Jobs))
+	for i, info := range s.Jobs {
+		if !owned[info.ID] {
+			continue
+		}
+		g.Go(func() error {
+			contents, err := w.Client.contents(ctx, w.Namespace, info.ID)
+			found[i] = contents
+			return ignoreMissing(err)
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for _, contents := range found {
+		s.Contents = append(s.Contents, contents...)
+	}
+	return nil
+}

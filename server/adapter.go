@@ -1,0 +1,193 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"os"
+	"runtime/debug"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/gorilla/mux"
+
+	"github.com/dynomad/dynomad"
+	"github.com/dynomad/dynomad/server/dialect"
+)
+
+// adapt makes a handler of a route: what all requests have in common, from the request's id to its line in the log.
+func (s *Server) adapt(rt route) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start, id := time.Now(), s.cfg.NewID()
+		rec := &recorder{ResponseWriter: w, head: r.Method == http.MethodHead}
+		setHeaders(rec.Header(), id)
+		setDeadlines(w, r, start)
+		ctx, cancel := context.WithTimeout(r.Context(), handlerTime)
+		defer cancel()
+		err := s.serve(rec, r.WithContext(ctx), rt)
+		kind := dynomad.Kind("")
+		if err != nil {
+			kind = kindOf(r.Context(), err)
+			if rec.status == 0 {
+				writeError(rec, kind, err)
+			}
+		}
+		took := time.Since(start)
+		s.logRequest(rt, r, id, logged{rec.status, took, kind, err})
+		if s.cfg.Observe != nil {
+			s.cfg.Observe(methodLabel(r.Method), rt.path, rec.status, took)
+		}
+	})
+}
+
+// serve runs a route's checks and its handler. A panic becomes an error.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt route) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			if p == http.ErrAbortHandler { //nolint:errorlint // the very value, as net/http compares it
+				panic(p)
+			}
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	if r, err = unescapeKeys(r); err != nil {
+		return err
+	}
+	if _, ok := dialect.Of(r.Header.Values("Accept")); !ok {
+		return notAcceptable
+	}
+	if !rt.open {
+		if r, err = s.admit(w, r, rt); err != nil {
+			return err
+		}
+		if err := readBody(w, r); err != nil {
+			return err
+		}
+	}
+	return rt.handle(s, w, r)
+}
+
+func setHeaders(h http.Header, id string) {
+	h.Set("Request-Id", id)
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("RateLimit-Remaining", unlimited)
+}
+
+// setDeadlines bounds how long a body may take to arrive and an answer to leave. Writers without deadlines have none.
+func setDeadlines(w http.ResponseWriter, r *http.Request, now time.Time) {
+	control := http.NewResponseController(w)
+	_ = control.SetWriteDeadline(now.Add(answerTime))
+	if r.ContentLength != 0 {
+		_ = control.SetReadDeadline(now.Add(bodyTime))
+	}
+}
+
+// readBody reads a request's body into memory, and refuses one that cannot be JSON in UTF-8. GET and HEAD have none.
+func readBody(w http.ResponseWriter, r *http.Request) error {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead || r.ContentLength == 0 {
+		r.Body = http.NoBody
+		return nil
+	}
+	if err := checkMediaType(r.Header.Get("Content-Type")); err != nil {
+		return err
+	}
+	if r.ContentLength > maxBody {
+		return tooLarge
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return tooLarge
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return dynomad.Wrap(dynomad.Malformed, err, "The body did not arrive within %s.", bodyTime)
+	case err != nil:
+		return dynomad.Wrap(dynomad.Malformed, err, "The body did not arrive whole.")
+	}
+	// A deadline that passes while the handler works would look as if the client had gone away.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return nil
+}
+
+// checkMediaType refuses what is certainly no JSON in UTF-8. Every other type is read as JSON, since curl -d calls all it
+// sends a form.
+func checkMediaType(contentType string) error {
+	kind, params, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		kind = strings.ToLower(strings.TrimSpace(contentType))
+	}
+	charset := strings.ToLower(params["charset"])
+	if strings.HasPrefix(kind, "multipart/") || (charset != "" && charset != "utf-8" && charset != "utf8") {
+		return unsupportedMedia
+	}
+	return nil
+}
+
+// unescapeKeys gives a request whose path keys are as the client meant them. One that no name can be (no UTF-8, a control
+// character) fits no route.
+func unescapeKeys(r *http.Request) (*http.Request, error) {
+	keys := mux.Vars(r)
+	if len(keys) == 0 {
+		return r, nil
+	}
+	plain := make(map[string]string, len(keys))
+	for name, escaped := range keys {
+		key, err := url.PathUnescape(escaped)
+		if err != nil || !utf8.ValidString(key) || strings.ContainsFunc(key, unicode.IsControl) {
+			return r, dynomad.NotFound
+		}
+		plain[name] = key
+	}
+	return mux.SetURLVars(r, plain), nil
+}
+
+// withoutTrailingSlash takes one slash off the end of a path. The escaped form decides: "%2F" is no slash.
+func withoutTrailingSlash(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		escaped := r.URL.EscapedPath()
+		if len(escaped) > 1 && strings.HasSuffix(escaped, "/") {
+			trimmed := strings.TrimSuffix(escaped, "/")
+			if plain, err := url.PathUnescape(trimmed); err == nil {
+				r = r.Clone(r.Context())
+				r.URL.Path, r.URL.RawPath = plain, trimmed
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// recorder remembers an answer's status, and leaves the body out of answers to HEAD.
+type recorder struct {
+	http.ResponseWriter
+	head   bool
+	status int
+}
+
+func (w *recorder) WriteHeader(status int) {
+	if w.status == 0 && status >= http.StatusOK {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *recorder) Write(b []byte) (int, error) {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	if w.head {
+		return len(b), nil
+	}
+	return w.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -1,0 +1,97 @@
+package server
+
+import (
+	"cmp"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gorilla/mux"
+
+	"github.com/dynomad/dynomad"
+)
+
+// dynoAnswer is a dyno.
+type dynoAnswer struct {
+	ID             string      `json:"id"`
+	Name           string      `json:"name"`
+	Type           string      `json:"type"`
+	App            named       `json:"app"`
+	Command        *string     `json:"command"`
+	Size           string      `json:"size"`
+	State          string      `json:"state"`
+	Ready          bool        `json:"ready"`
+	Restarts       int         `json:"restarts"`
+	Release        dynoRelease `json:"release"`
+	ExitCode       *int        `json:"exit_code"`
+	AdditionalInfo string      `json:"additional_info"`
+	AttachURL      string      `json:"attach_url"`
+	Node           string      `json:"node"`
+	NomadURL       string      `json:"nomad_url"`
+	CreatedAt      string      `json:"created_at"`
+	UpdatedAt      string      `json:"updated_at"`
+}
+
+// dynoRelease is the release that a dyno runs.
+type dynoRelease struct {
+	ID      *string `json:"id"`
+	Version int     `json:"version"`
+}
+
+func dynoOf(app dynomad.App, d dynomad.Dyno, l lens) dynoAnswer {
+	return dynoAnswer{
+		ID: d.ID, Name: l.Name(d), Type: d.Type, App: appRef(app), Command: l.Command(d.Command), Size: d.Size,
+		State: l.State(d), Ready: d.Ready, Restarts: d.Restarts,
+		Release:  dynoRelease{ID: orNull(d.ReleaseID), Version: d.ReleaseVersion},
+		ExitCode: d.ExitCode, AdditionalInfo: d.AdditionalInfo, Node: d.Node, NomadURL: d.NomadURL,
+		CreatedAt: stamp(d.CreatedAt), UpdatedAt: stamp(d.UpdatedAt),
+	}
+}
+
+// sortDynos orders dynos by type, then number, then age.
+func sortDynos(dynos []dynomad.Dyno) {
+	slices.SortFunc(dynos, func(a, b dynomad.Dyno) int {
+		return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(number(a), number(b)),
+			a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
+	})
+}
+
+// number is the N of "type.N".
+func number(d dynomad.Dyno) int {
+	_, digits, _ := strings.Cut(d.TypeN, ".")
+	n, _ := strconv.Atoi(digits) // 0 for a dyno without one
+	return n
+}
+
+// setStale tells for how long the cluster has not been heard from.
+func setStale(w http.ResponseWriter, stale time.Duration) {
+	if stale > 0 {
+		w.Header().Set("Dynomad-Stale", seconds(stale, 0))
+	}
+}
+
+func (s *Server) listDynos(w http.ResponseWriter, r *http.Request) error {
+	state, dynos, stale, err := s.platform.Dynos(r.Context(), appKey(r))
+	if err != nil {
+		return err
+	}
+	l := lensOf(r)
+	dynos = slices.DeleteFunc(slices.Clone(dynos), func(d dynomad.Dyno) bool { return !l.Lists(d) })
+	sortDynos(dynos)
+	setStale(w, stale)
+	answers := convert(dynos, func(d dynomad.Dyno) dynoAnswer { return dynoOf(state.App, d, l) })
+	return respondList(w, r, answers,
+		attribute[dynoAnswer]{name: "id", of: func(a dynoAnswer) string { return a.ID }},
+		attribute[dynoAnswer]{name: "name", of: func(a dynoAnswer) string { return a.Name }})
+}
+
+func (s *Server) showDyno(w http.ResponseWriter, r *http.Request) error {
+	state, d, stale, err := s.platform.Dyno(r.Context(), appKey(r), mux.Vars(r)["dyno"])
+	if err != nil {
+		return err
+	}
+	setStale(w, stale)
+	return respond(w, http.StatusOK, dynoOf(state.App, d, lensOf(r)))
+}

@@ -1,0 +1,71 @@
+package server
+
+import (
+	"net/http"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/gorilla/mux"
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/dynomad/dynomad"
+)
+
+// logged is how a request ended.
+type logged struct {
+	status int
+	took   time.Duration
+	kind   dynomad.Kind // "" for a success
+	err    error
+}
+
+// logRequest writes a request's one line. It has the path's template, never a query, a body or a token. What was wrong
+// with a request is not in it, since the text may repeat what the client sent; what was wrong with the platform is.
+func (s *Server) logRequest(rt route, r *http.Request, id string, end logged) {
+	args := []any{
+		"method", methodLabel(r.Method), "path", rt.path, "status", end.status,
+		"duration", end.took.Round(time.Microsecond), "request_id", id,
+	}
+	if app := mux.Vars(r)["app"]; app != "" {
+		args = append(args, "app", printable(app))
+	}
+	if theirs := r.Header.Get("Request-Id"); theirs != "" {
+		args = append(args, "client_request_id", printable(theirs))
+	}
+	level := hclog.Debug
+	switch {
+	case end.kind != "" && end.status >= http.StatusInternalServerError:
+		level = hclog.Error
+		args = append(args, "kind", end.kind, "error", end.err)
+	case end.kind != "":
+		args = append(args, "kind", end.kind)
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		level = hclog.Info
+	}
+	s.log.Log(level, "request", args...)
+}
+
+// printable makes what a client sent fit for a line of the log.
+func printable(text string) string {
+	const most = 80
+	if len(text) > most {
+		text = text[:most]
+	}
+	return strings.Map(func(c rune) rune {
+		if !unicode.IsPrint(c) {
+			return '?'
+		}
+		return c
+	}, text)
+}
+
+// methodLabel gives a method that is safe as a label: a client may send any word.
+func methodLabel(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+		http.MethodOptions, http.MethodConnect, http.MethodTrace:
+		return method
+	}
+	return "other"
+}

@@ -1,0 +1,102 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mattn/go-sqlite3"
+
+	"github.com/dynomad/dynomad"
+)
+
+// retryAfter is how soon trying again makes sense when the store is busy.
+const retryAfter = time.Second
+
+// translate turns what the driver says into the platform's kinds, by code. Errors that are the platform's already stay.
+func translate(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	var known *dynomad.Error
+	if errors.As(err, &known) {
+		return err
+	}
+	var driver sqlite3.Error
+	if errors.As(err, &driver) {
+		switch driver.Code {
+		case sqlite3.ErrBusy, sqlite3.ErrLocked:
+			return unavailable(err, "The store is busy with another write; try again.")
+		case sqlite3.ErrFull:
+			return unavailable(err, "The disk that holds the store is full.")
+		}
+		if duplicate(err) {
+			return dynomad.Wrap(dynomad.Conflict, err, "It exists already.")
+		}
+	}
+	switch ctxErr := ctx.Err(); {
+	case errors.Is(err, context.DeadlineExceeded) || errors.Is(ctxErr, context.DeadlineExceeded):
+		return dynomad.Wrap(dynomad.Timeout, err, "The store took too long.")
+	case errors.Is(err, context.Canceled) || ctxErr != nil:
+		return dynomad.Wrap(dynomad.Canceled, err, "The request was given up.")
+	}
+	return fmt.Errorf("store: %w", err)
+}
+
+func unavailable(cause error, message string) error {
+	return &dynomad.Error{Kind: dynomad.Unavailable, Message: message, RetryAfter: retryAfter, Cause: cause}
+}
+
+// duplicate reports whether a row could not be written because one like it exists.
+func duplicate(err error) bool {
+	var driver sqlite3.Error
+	return errors.As(err, &driver) &&
+		(driver.ExtendedCode == sqlite3.ErrConstraintUnique || driver.ExtendedCode == sqlite3.ErrConstraintPrimaryKey)
+}
+
+// dangling reports whether a row could not be written because it refers to one that does not exist.
+func dangling(err error) bool {
+	var driver sqlite3.Error
+	return errors.As(err, &driver) && driver.ExtendedCode == sqlite3.ErrConstraintForeignKey
+}
+
+// damagedError says what to do about a database that SQLite cannot read.
+type damagedError struct {
+	path  string
+	cause error
+}
+
+func (e *damagedError) Error() string {
+	return fmt.Sprintf("the database %[1]s is damaged (%[2]v); to restore it, move it away together with %[1]s-wal and %[1]s-shm "+
+		"and put a backup in its place, with the secret.key that belongs to it; without a backup, start with no database "+
+		"and run \"dynomad rebuild\" to take in the apps that run", e.path, e.cause)
+}
+
+func (e *damagedError) Unwrap() error { return e.cause }
+
+// damaged adds what to do to an error that comes of a damaged database; others stay.
+func damaged(path string, err error) error {
+	var driver sqlite3.Error
+	if errors.As(err, &driver) && (driver.Code == sqlite3.ErrCorrupt || driver.Code == sqlite3.ErrNotADB) {
+		return &damagedError{path: path, cause: err}
+	}
+	if errors.Is(err, errNotIntact) {
+		return &damagedError{path: path, cause: err}
+	}
+	return err
+}
+
+// missing makes the answer for a thing that does not exist.
+func missing(what, key string) error {
+	return dynomad.Errorf(dynomad.NotFound, "The %s %s does not exist.", what, clip(key))
+}
+
+// clip keeps what a client sent short enough for a message.
+func clip(s string) string {
+	const most = 80
+	if len(s) > most {
+		return s[:most] + "…"
+	}
+	return s
+}

@@ -1,0 +1,101 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// tx is a transaction with what the functions in it need.
+type tx struct {
+	*sql.Tx
+	now    time.Time // the same throughout
+	sealer sealer
+}
+
+// write runs do in a transaction that may write. It waits for its turn as long as ctx allows; what has begun is finished,
+// whoever goes away, since it takes milliseconds and so always has a known end.
+func (s *Store) write(ctx context.Context, do func(context.Context, *tx) error) error {
+	conn, err := s.writer.Conn(ctx)
+	if err != nil {
+		return translate(ctx, fmt.Errorf("wait for the writer: %w", err))
+	}
+	err = s.within(context.WithoutCancel(ctx), conn, do)
+	if closeErr := conn.Close(); closeErr != nil {
+		err = errors.Join(err, closeErr)
+	}
+	return translate(ctx, err)
+}
+
+// read runs do in a transaction that sees one state of the database throughout.
+func (s *Store) read(ctx context.Context, do func(context.Context, *tx) error) error {
+	return translate(ctx, s.within(ctx, s.reader, do))
+}
+
+type beginner interface {
+	BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, error)
+}
+
+func (s *Store) within(ctx context.Context, b beginner, do func(context.Context, *tx) error) (err error) {
+	begun, err := b.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	committing := false
+	defer func() { // also when do panics
+		if committing {
+			return
+		}
+		if rollbackErr := begun.Rollback(); rollbackErr != nil && !errors.Is(rollbackErr, sql.ErrTxDone) {
+			err = errors.Join(err, fmt.Errorf("roll back: %w", rollbackErr))
+		}
+	}()
+	if err := do(ctx, &tx{Tx: begun, now: s.now(), sealer: s.sealer}); err != nil {
+		return err
+	}
+	committing = true
+	if err := begun.Commit(); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	return nil
+}
+
+// row is what scan helpers read: a *sql.Row or the present one of *sql.Rows.
+type row interface{ Scan(dest ...any) error }
+
+// list gives all rows of a query.
+func list[T any](ctx context.Context, tx *tx, scan func(row) (T, error), query string, args ...any) ([]T, error) {
+	rows, err := tx.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err tells what matters
+	var all []T
+	for rows.Next() {
+		one, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, one)
+	}
+	return all, rows.Err()
+}
+
+// one gives the first column of a query's only row; sql.ErrNoRows if there is none.
+func one[T any](ctx context.Context, tx *tx, query string, args ...any) (T, error) {
+	var v T
+	err := tx.QueryRowContext(ctx, query, args...).Scan(&v)
+	return v, err
+}
+
+// change runs a statement and gives how many rows it changed.
+func change(ctx context.Context, tx *tx, query string, args ...any) (int, error) {
+	result, err := tx.ExecContext(ctx, query, args...)
+	if err != nil {
+		return 0, err
+	}
+	n, err := result.RowsAffected()
+	return int(n), err
+}

@@ -1,0 +1,92 @@
+// Command hello is the sample app of tests and of "make dev": a web server, and in its subcommands the processes that
+// misbehave in every way a platform has to cope with.
+//
+//	hello                   serve HTTP on $PORT (default 8080)
+//	hello worker            print a line a second
+//	hello crash CODE        end at once with an exit code
+//	hello silent            run and never listen
+//	hello sock              try to reach the unix socket $SOCK, and serve the result at /
+//	hello oom               take memory until killed
+//	hello ANYTHING ELSE     serve, as without arguments
+//
+// All but crash end with 0 at SIGTERM.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:]))
+}
+
+// run runs a subcommand and returns the exit code.
+func run(ctx context.Context, args []string) int {
+	name := ""
+	if len(args) > 0 {
+		name = args[0]
+	}
+	switch name {
+	case "worker":
+		return work(ctx)
+	case "crash":
+		return crash(args[1:])
+	case "silent":
+		fmt.Println("running, not listening")
+		<-ctx.Done()
+		return 0
+	case "sock":
+		return serve(ctx, newProber(ctx))
+	case "oom":
+		return takeMemory(ctx)
+	}
+	return serve(ctx, newWeb())
+}
+
+func work(ctx context.Context) int {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for n := 1; ; n++ {
+		fmt.Printf("%s: %s tick %d\n", os.Getenv("DYNO"), os.Getenv("DYNOMAD_RELEASE"), n)
+		select {
+		case <-ctx.Done():
+			fmt.Println("asked to end")
+			return 0
+		case <-ticker.C:
+		}
+	}
+}
+
+func crash(args []string) int {
+	code := 1
+	if len(args) > 0 {
+		if n, err := strconv.Atoi(args[0]); err == nil {
+			code = n
+		}
+	}
+	fmt.Fprintf(os.Stderr, "crashing with exit code %d\n", code)
+	return code
+}
+
+// takeMemory takes 8 MiB every 20 ms, and writes to all of it so that it counts.
+func takeMemory(ctx context.Context) int {
+	var taken [][]byte
+	for ctx.Err() == nil {
+		block := make([]byte, 8<<20)
+		for i := 0; i < len(block); i += 4096 {
+			block[i] = 1
+		}
+		taken = append(taken, block)
+		fmt.Printf("took %d MiB\n", 8*len(taken))
+		time.Sleep(20 * time.Millisecond)
+	}
+	return 0
+}

@@ -1,0 +1,198 @@
+CREATE TABLE applied (
+    app_id       TEXT PRIMARY KEY REFERENCES apps (id),
+    spec_hash    TEXT,
+    modify_index INTEGER NOT NULL,
+    eval_id      TEXT,
+    rolling_out  INTEGER NOT NULL CHECK (rolling_out IN (0, 1)),
+    failed_hash  TEXT,
+    problem      TEXT,
+    updated_at   TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE apps (
+    id           TEXT PRIMARY KEY,
+    name         TEXT NOT NULL,
+    simple_name  TEXT NOT NULL,
+    space_id     TEXT NOT NULL REFERENCES spaces (id),
+    org          TEXT,
+    description  TEXT,
+    labels       TEXT,
+    maintenance  INTEGER NOT NULL CHECK (maintenance IN (0, 1)),
+    auto_release INTEGER NOT NULL CHECK (auto_release IN (0, 1)),
+    owner_id     TEXT, -- a token's; tokens go, apps stay
+    owner_email  TEXT,
+    config_id    TEXT NOT NULL,
+    created_at   TEXT NOT NULL,
+    updated_at   TEXT NOT NULL,
+    deleted_at   TEXT,
+    removed_at   TEXT, -- when the loop had ended the deleted app's job and removed its variables
+    FOREIGN KEY (id, config_id) REFERENCES config_versions (app_id, id) DEFERRABLE INITIALLY DEFERRED
+) STRICT;
+
+CREATE UNIQUE INDEX apps_name ON apps (name) WHERE deleted_at IS NULL;
+
+CREATE INDEX apps_space ON apps (space_id) WHERE deleted_at IS NULL;
+
+CREATE TABLE audits (
+    seq        INTEGER PRIMARY KEY,
+    id         TEXT NOT NULL UNIQUE,
+    app_id     TEXT,
+    app_name   TEXT,
+    space_id   TEXT,
+    space      TEXT,
+    action     TEXT NOT NULL,
+    details    TEXT,
+    user_id    TEXT,
+    user_email TEXT,
+    created_at TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX audits_app ON audits (app_id, created_at);
+
+CREATE INDEX audits_space ON audits (space_id, created_at);
+
+CREATE INDEX audits_time ON audits (created_at);
+
+CREATE TABLE authorizations (
+    id          TEXT PRIMARY KEY,
+    description TEXT,
+    email       TEXT,
+    scopes      TEXT NOT NULL, -- separated by spaces
+    app_id      TEXT REFERENCES apps (id),
+    space_id    TEXT REFERENCES spaces (id),
+    maker_id    TEXT REFERENCES authorizations (id), -- NULL for the root token's
+    token_hash  TEXT NOT NULL UNIQUE,
+    expires_at  TEXT,
+    created_at  TEXT NOT NULL,
+    updated_at  TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX authorizations_maker ON authorizations (maker_id);
+
+CREATE UNIQUE INDEX authorizations_root ON authorizations (maker_id IS NULL) WHERE maker_id IS NULL;
+
+CREATE TABLE builds (
+    id            TEXT PRIMARY KEY,
+    app_id        TEXT NOT NULL REFERENCES apps (id),
+    number        INTEGER NOT NULL,
+    image         TEXT NOT NULL,
+    url           TEXT,
+    checksum      TEXT,
+    version       TEXT,
+    sha           TEXT,
+    branch        TEXT,
+    repo          TEXT,
+    author        TEXT,
+    message       TEXT,
+    process_types TEXT, -- a JSON object, type -> command
+    status        TEXT NOT NULL,
+    user_id       TEXT,
+    user_email    TEXT,
+    created_at    TEXT NOT NULL,
+    updated_at    TEXT NOT NULL,
+    UNIQUE (app_id, number),
+    UNIQUE (app_id, id)
+) STRICT;
+
+CREATE TABLE config_versions (
+    id         TEXT PRIMARY KEY,
+    app_id     TEXT NOT NULL REFERENCES apps (id),
+    number     INTEGER NOT NULL,
+    written    INTEGER NOT NULL DEFAULT 0 CHECK (written IN (0, 1)), -- a variable was or may have been written
+    created_at TEXT NOT NULL,
+    vars       BLOB, -- encrypted; NULL once the app is deleted
+    UNIQUE (app_id, number),
+    UNIQUE (app_id, id)
+) STRICT;
+
+CREATE TABLE dyno_types (
+    id              TEXT PRIMARY KEY,
+    app_id          TEXT NOT NULL REFERENCES apps (id),
+    type            TEXT NOT NULL,
+    command         TEXT,
+    quantity        INTEGER NOT NULL CHECK (quantity >= 0),
+    size            TEXT NOT NULL,
+    port            INTEGER,
+    healthcheck     TEXT,
+    one_off         INTEGER NOT NULL CHECK (one_off IN (0, 1)),
+    schedule        TEXT,
+    options         BLOB, -- encrypted
+    restart_id      TEXT,
+    from_slug       INTEGER NOT NULL CHECK (from_slug IN (0, 1)),
+    additional_info TEXT,
+    created_at      TEXT NOT NULL,
+    updated_at      TEXT NOT NULL,
+    UNIQUE (app_id, type)
+) STRICT;
+
+CREATE TABLE favorites (
+    token_id   TEXT NOT NULL REFERENCES authorizations (id) ON DELETE CASCADE,
+    app_id     TEXT NOT NULL REFERENCES apps (id),
+    created_at TEXT NOT NULL,
+    PRIMARY KEY (token_id, app_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX favorites_app ON favorites (app_id);
+
+CREATE VIEW heads AS
+SELECT
+    a.id AS app_id,
+    (SELECT max(version) FROM releases WHERE app_id = a.id) AS last,
+    coalesce(
+        (SELECT max(version) FROM releases WHERE app_id = a.id AND status <> 'failed'),
+        (SELECT max(version) FROM releases WHERE app_id = a.id)
+    ) AS wanted,
+    (SELECT max(version) FROM releases WHERE app_id = a.id AND status = 'succeeded') AS current
+FROM apps AS a;
+
+CREATE TABLE meta (
+    key   TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE notes (
+    app_id      TEXT NOT NULL REFERENCES apps (id),
+    name        TEXT NOT NULL,
+    required    INTEGER NOT NULL CHECK (required IN (0, 1)),
+    description TEXT,
+    PRIMARY KEY (app_id, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE releases (
+    id              TEXT PRIMARY KEY,
+    app_id          TEXT NOT NULL REFERENCES apps (id),
+    version         INTEGER NOT NULL,
+    build_id        TEXT,
+    config_id       TEXT NOT NULL,
+    status          TEXT NOT NULL CHECK (status IN ('pending', 'succeeded', 'failed')),
+    description     TEXT,
+    additional_info TEXT,
+    user_id         TEXT,
+    user_email      TEXT,
+    created_at      TEXT NOT NULL,
+    updated_at      TEXT NOT NULL,
+    UNIQUE (app_id, version),
+    FOREIGN KEY (app_id, build_id) REFERENCES builds (app_id, id),
+    FOREIGN KEY (app_id, config_id) REFERENCES config_versions (app_id, id)
+) STRICT;
+
+CREATE INDEX releases_build ON releases (build_id, version) WHERE build_id IS NOT NULL;
+
+CREATE INDEX releases_pending ON releases (app_id) WHERE status = 'pending';
+
+CREATE TABLE schema_migrations (
+			    version    INTEGER PRIMARY KEY,
+			    applied_at TEXT NOT NULL
+			) STRICT;
+
+CREATE TABLE spaces (
+    id              TEXT PRIMARY KEY,
+    name            TEXT NOT NULL,
+    description     TEXT,
+    nomad_namespace TEXT,
+    created_at      TEXT NOT NULL,
+    updated_at      TEXT NOT NULL,
+    deleted_at      TEXT
+) STRICT;
+
+CREATE UNIQUE INDEX spaces_name ON spaces (name) WHERE deleted_at IS NULL;
