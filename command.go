@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"golang.org/x/text/unicode/norm"
 	"mvdan.cc/sh/v3/syntax"
 )
 
@@ -24,6 +25,10 @@ func SplitCommand(field, command string) ([]string, error) {
 	}
 	if strings.ContainsRune(command, 0) || !validUTF8(command) {
 		return nil, Invalidf(field, "The command must be UTF-8 text without NUL.")
+	}
+	if !norm.NFC.IsNormalString(command) {
+		// Nomad's driver configuration is HCL, which composes accents: the words would not arrive as they were sent.
+		return nil, Invalidf(field, "The command has letters with separate accents; write them composed (Unicode NFC).")
 	}
 	src, words, err := parseWords(command)
 	if err != nil {

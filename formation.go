@@ -350,9 +350,5 @@ func (s TypeSpec) withoutNulls() TypeSpec {
 
 // quoted shows what a client sent, cut to a length fit for a message.
 func quoted(s string) string {
-	const most = 60
-	if len(s) > most {
-		s = strings.ToValidUTF8(s[:most], "") + "…"
-	}
-	return fmt.Sprintf("%q", s)
+	return fmt.Sprintf("%q", clip(s))
 }

@@ -2,6 +2,7 @@ package dynomad
 
 import (
 	"context"
+	"strings"
 	"time"
 )
 
@@ -199,7 +200,7 @@ func (p *Platform) state(ctx context.Context, key string) (AppState, error) {
 func clip(s string) string {
 	const most = 80
 	if len(s) > most {
-		return s[:most] + "…"
+		return strings.ToValidUTF8(s[:most], "") + "…"
 	}
 	return s
 }

@@ -62,11 +62,16 @@ func (p *Platform) UpdateTypes(ctx context.Context, key string, specs []TypeSpec
 			return Edit{}, err
 		}
 		var e Edit
+		seen := map[string]bool{}
 		for _, spec := range specs {
 			old, ok := s.Type(spec.Type)
 			if !ok {
 				return Edit{}, typeMissing(spec.Type)
 			}
+			if seen[old.ID] { // once by name, once by id
+				return Edit{}, Invalidf("type", "The dyno type %s is in the batch twice.", old.Type)
+			}
+			seen[old.ID] = true
 			t, err := p.Rules.Change(old, spec)
 			if err != nil {
 				return Edit{}, err

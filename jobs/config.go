@@ -43,7 +43,7 @@ func ConfigItems(app dynomad.App, vars dynomad.ConfigVars) map[string]string {
 // Values are written as JSON, which the reader of env files undoes: they arrive as they are, whatever is in them. The
 // variable never changes, so neither does the environment of a dyno that is started again (noop). A variable that is not
 // there holds the dyno back until it is.
-func configTemplate(app dynomad.App, g Group) *api.Template {
+func configTemplate(g Group) *api.Template {
 	var b strings.Builder
 	fmt.Fprintf(&b, "{{ with nomadVar %q }}{{ range .Tuples }}{{ .K }}={{ .V | toJSON }}\n{{ end }}{{ end }}", g.ConfigPath)
 	fmt.Fprintf(&b, "DYNO=%s.{{ add 1 (env \"NOMAD_ALLOC_INDEX\" | parseInt) }}\n", g.Type.Type)

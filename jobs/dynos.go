@@ -32,7 +32,7 @@ func Dynos(in AppInput) []dynomad.Dyno {
 		if !Listed(a, in.Now) || in.left(a, newest) {
 			continue
 		}
-		r := row{Dyno(in.dynoInput(a)), int(a.Index)}
+		r := row{Dyno: Dyno(in.dynoInput(a)), index: int(a.Index)}
 		rows = append(rows, r)
 		if r.takesIndex() && !slices.Contains(taken[a.Group], r.index) {
 			taken[a.Group] = append(taken[a.Group], r.index)
@@ -103,7 +103,7 @@ func (in AppInput) waiting(t dynomad.DynoType, taken []int) []row {
 	free := freeIndexes(Count(in.State.App, t), taken)
 	rows := make([]row, len(dynos))
 	for i, d := range dynos {
-		rows[i] = row{d, free[i]}
+		rows[i] = row{Dyno: d, index: free[i], unplaced: 1}
 	}
 	return rows
 }
@@ -111,7 +111,8 @@ func (in AppInput) waiting(t dynomad.DynoType, taken []int) []row {
 // row is a dyno with the index it is sorted by.
 type row struct {
 	dynomad.Dyno
-	index int
+	index    int
+	unplaced int // 1 if Nomad has not placed it: it comes after one that is about to end
 }
 
 // takesIndex reports whether the dyno is one of those wanted, or in the place of one until Nomad replaces it.
@@ -123,6 +124,7 @@ func (r row) compare(other row) int {
 	return cmp.Or(
 		cmp.Compare(r.Type, other.Type),
 		cmp.Compare(r.index, other.index),
+		cmp.Compare(r.unplaced, other.unplaced),
 		r.CreatedAt.Compare(other.CreatedAt),
 		cmp.Compare(r.ID, other.ID),
 	)

@@ -76,7 +76,7 @@ type Input struct {
 // InputFor gives the Input of an app's job from what is wanted. It is false when there is nothing to run: the app was
 // deleted, has no release with a slug or no kept-up type. A type at quantity 0 is kept, as a group of no dynos.
 func InputFor(settings Settings, w dynomad.Wanted) (Input, bool) {
-	release, build := w.AppState.Wanted, w.Build
+	release, build := w.Wanted, w.Build
 	if w.Deleted || release == nil || build == nil {
 		return Input{}, false
 	}
@@ -117,7 +117,8 @@ func (in Input) namespace() string {
 // validate checks what Spec takes for granted: names are checked when apps and types are made, but end up in a template
 // and in tags, where a wrong one would do harm.
 func (in Input) validate() error {
-	if err := in.Settings.Validate(); err != nil {
+	settings := in.Settings
+	if err := settings.Validate(); err != nil {
 		return err
 	}
 	if in.App.Name == "" || in.App.ID == "" {

@@ -84,7 +84,7 @@ func TestInputFor_nothingToRun(t *testing.T) {
 	}
 	for name, change := range map[string]func(*dynomad.Wanted){
 		"deleted":    func(w *dynomad.Wanted) { w.Deleted = true },
-		"no release": func(w *dynomad.Wanted) { w.AppState.Wanted = nil },
+		"no release": func(w *dynomad.Wanted) { w.Wanted = nil },
 		"no slug":    func(w *dynomad.Wanted) { w.Build = nil },
 		"no types":   func(w *dynomad.Wanted) { w.Types = nil },
 		"one-offs":   func(w *dynomad.Wanted) { w.Types = []dynomad.DynoType{{Type: "migrate", OneOff: true}} },

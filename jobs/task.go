@@ -13,7 +13,8 @@ import (
 // (max_kill_timeout).
 const killTimeout = 30 * time.Second
 
-// pidsLimit is how many processes and threads a dyno may have: enough for a JVM, too few to choke a node.
+// pidsLimit is how many processes and threads a dyno may have: enough for a JVM, too few to choke a node. Nomad's Docker
+// plugin must not be configured with a lower one: it then refuses the dyno.
 const pidsLimit = 2048
 
 // Disk of a dyno, in MB. Nomad wants it larger than what one log stream may keep, and reserves it on the node, so that it
@@ -38,7 +39,7 @@ func task(in Input, g Group) (*api.Task, error) {
 		Name:        g.Type.Type,
 		Driver:      "docker",
 		Config:      config,
-		Templates:   []*api.Template{configTemplate(in.App, g), maskTemplate()},
+		Templates:   []*api.Template{configTemplate(g), maskTemplate()},
 		Resources:   resources(size, in.Oversubscription),
 		LogConfig:   &api.LogConfig{MaxFiles: ptr(logFiles), MaxFileSizeMB: ptr(logFileMB)},
 		KillTimeout: ptr(killTimeout),
@@ -46,7 +47,7 @@ func task(in Input, g Group) (*api.Task, error) {
 }
 
 // capabilities are what a dyno may do as root in its container: enough for images that start as root, put their folders in
-// order and go on as another user (nginx, postgres, redis), for ports below 1024, and for a signal to processes of another
+// order and go on as another user (as those of nginx and postgres do), for ports below 1024, and for a signal to processes of another
 // user. All are among those that Nomad's Docker plugin allows by default (allow_caps); of Docker's own defaults the rest is
 // left out: AUDIT_WRITE, FSETID, MKNOD, NET_RAW, SETFCAP, SETPCAP, SYS_CHROOT.
 func capabilities() []string {

@@ -45,7 +45,11 @@ func (c *Client) Namespace() string { return c.namespace }
 func (c *Client) Ping(ctx context.Context) error {
 	q, done := c.query(ctx, "")
 	defer done()
-	_, err := c.api.Raw().Query("/v1/status/leader", new(string), q)
+	var leader string
+	_, err := c.api.Raw().Query("/v1/status/leader", &leader, q)
+	if err == nil && leader == "" {
+		return unavailable(nil, "Nomad has no leader.")
+	}
 	return translate("asking for the leader", err)
 }
 

@@ -34,12 +34,21 @@ func translate(doing string, err error) error {
 		return dynomad.Wrap(dynomad.Conflict, err, "The job was changed by somebody else meanwhile (%s).", doing)
 	case answer.StatusCode() == http.StatusNotFound:
 		return dynomad.Wrap(dynomad.NotFound, err, "Nomad does not have it (%s).", doing)
-	case answer.StatusCode() == http.StatusForbidden || answer.StatusCode() == http.StatusUnauthorized:
+	case refused(err):
 		return unavailable(err, "Nomad refuses the daemon's token (%s).", doing)
 	case answer.StatusCode() == http.StatusBadRequest || refusedSpec(answer.Body()):
 		return dynomad.Wrap(dynomad.Invalid, err, "Nomad refuses it (%s).", doing)
 	}
 	return unavailable(err, "Nomad cannot do it now (%s).", doing)
+}
+
+// refused reports whether Nomad does not let the daemon's token do it.
+func refused(err error) bool {
+	var answer api.UnexpectedResponseError
+	if !errors.As(err, &answer) || !answer.HasStatusCode() {
+		return false
+	}
+	return answer.StatusCode() == http.StatusForbidden || answer.StatusCode() == http.StatusUnauthorized
 }
 
 // refusedSpec reports whether Nomad found fault with a job itself; it answers that with a 500 too.
@@ -51,4 +60,12 @@ func unavailable(cause error, format string, args ...any) error {
 	e := dynomad.Wrap(dynomad.Unavailable, cause, format, args...)
 	e.RetryAfter = retryAfter
 	return e
+}
+
+// ignoreMissing makes nothing of an error that says that a thing is gone.
+func ignoreMissing(err error) error {
+	if dynomad.KindOf(err) == dynomad.NotFound {
+		return nil
+	}
+	return err
 }

@@ -22,24 +22,30 @@ func (c *Client) Facts(ctx context.Context) (Facts, error) {
 		return Facts{}, err
 	}
 	var f Facts
-	c.scheduler(ctx, &f)
+	if err := c.scheduler(ctx, &f); err != nil {
+		return Facts{}, err
+	}
 	c.acl(ctx, &f)
 	c.nodes(ctx, &f)
 	return f, nil
 }
 
-func (c *Client) scheduler(ctx context.Context, f *Facts) {
+// scheduler asks for oversubscription. Only a refusal is taken for an answer: a no that is none would replace every dyno.
+func (c *Client) scheduler(ctx context.Context, f *Facts) error {
 	q, done := c.query(ctx, "")
 	defer done()
 	answer, _, err := c.api.Operator().SchedulerGetConfiguration(q)
 	switch {
-	case err != nil:
+	case refused(err):
 		f.Warnings = append(f.Warnings, "The daemon's token may not read the scheduler's configuration (operator:read), so memory oversubscription is taken for off: a dyno's memory limit is its request.")
+	case err != nil:
+		return translate("reading the scheduler's configuration", err)
 	case !answer.SchedulerConfig.MemoryOversubscriptionEnabled:
 		f.Warnings = append(f.Warnings, "Memory oversubscription is off in Nomad's scheduler configuration: a dyno's memory limit is its request.")
 	default:
 		f.Oversubscription = true
 	}
+	return nil
 }
 
 // acl warns of a cluster without ACLs: there any dyno that reaches Nomad's port owns the cluster. With ACLs a list of

@@ -5,23 +5,24 @@ import (
 
 	"github.com/hashicorp/nomad/api"
 
-	"github.com/dynomad/dynomad"
 	"github.com/dynomad/dynomad/jobs"
 )
 
 // Job gives a registered job; ok is false if there is none.
 func (c *Client) Job(ctx context.Context, namespace, id string) (info jobs.JobInfo, ok bool, err error) {
+	job, err := c.job(ctx, namespace, id)
+	if err != nil {
+		return jobs.JobInfo{}, false, ignoreMissing(err)
+	}
+	return jobs.InfoFromJob(job), true, nil
+}
+
+// job gives a registered job whole; NotFound if there is none.
+func (c *Client) job(ctx context.Context, namespace, id string) (*api.Job, error) {
 	q, done := c.query(ctx, namespace)
 	defer done()
 	job, _, err := c.api.Jobs().Info(id, q)
-	err = translate("reading job "+id, err)
-	if dynomad.KindOf(err) == dynomad.NotFound {
-		return jobs.JobInfo{}, false, nil
-	}
-	if err != nil {
-		return jobs.JobInfo{}, false, err
-	}
-	return jobs.InfoFromJob(job), true, nil
+	return job, translate("reading job "+id, err)
 }
 
 // Jobs lists the jobs of a namespace with their owner marks. It is one request, whatever the number of jobs.
@@ -66,11 +67,7 @@ func (c *Client) Deregister(ctx context.Context, namespace, id string) error {
 	w, done := c.write(ctx, namespace)
 	defer done()
 	_, _, err := c.api.Jobs().DeregisterOpts(id, &api.DeregisterOptions{Purge: true}, w)
-	err = translate("ending job "+id, err)
-	if dynomad.KindOf(err) == dynomad.NotFound {
-		return nil
-	}
-	return err
+	return ignoreMissing(translate("ending job "+id, err))
 }
 
 // contents gives what every version of a job that Nomad still keeps has dynos run.
@@ -78,12 +75,8 @@ func (c *Client) contents(ctx context.Context, namespace, id string) ([]jobs.Ver
 	q, done := c.query(ctx, namespace)
 	defer done()
 	versions, _, _, err := c.api.Jobs().Versions(id, false, q)
-	err = translate("reading the versions of job "+id, err)
-	if dynomad.KindOf(err) == dynomad.NotFound {
-		return nil, nil
-	}
 	if err != nil {
-		return nil, err
+		return nil, ignoreMissing(translate("reading the versions of job "+id, err))
 	}
 	out := make([]jobs.VersionContent, len(versions))
 	for i, j := range versions {

@@ -13,20 +13,41 @@ import (
 // Rollout tells what became of the register that gave a job this ModifyIndex: by its newest deployment, or, if its evaluation
 // ended without making one, by that.
 func (c *Client) Rollout(ctx context.Context, namespace, jobID string, applied dynomad.AppliedState) (jobs.Rollout, error) {
+	rollout, ok, err := c.deployment(ctx, namespace, jobID, applied.ModifyIndex)
+	if ok || err != nil {
+		return rollout, err
+	}
+	rollout, err = c.rolloutByEval(ctx, namespace, applied.EvalID)
+	if err != nil || rollout.State != jobs.RolloutSucceeded {
+		return rollout, err
+	}
+	// The evaluation may have ended, and its deployment begun, after the list was read.
+	if begun, ok, err := c.deployment(ctx, namespace, jobID, applied.ModifyIndex); ok || err != nil {
+		return begun, err
+	}
+	info, ok, err := c.Job(ctx, namespace, jobID)
+	if err == nil && (!ok || info.ModifyIndex != applied.ModifyIndex) {
+		// Purged or changed meanwhile, perhaps by Nomad after a failure too long ago to be told: no end either.
+		rollout.State = jobs.RolloutRunning
+	}
+	return rollout, err
+}
+
+// deployment finds the rollout of the newest deployment of one register; ok is false if there is none.
+func (c *Client) deployment(ctx context.Context, namespace, jobID string, modifyIndex uint64) (rollout jobs.Rollout, ok bool, err error) {
 	q, done := c.query(ctx, namespace)
 	defer done()
 	list, _, err := c.api.Jobs().Deployments(jobID, false, q)
-	err = ignoreMissing(translate("listing the deployments of job "+jobID, err))
 	if err != nil {
-		return jobs.Rollout{}, err
+		return rollout, false, ignoreMissing(translate("listing the deployments of job "+jobID, err))
 	}
 	sort.Slice(list, func(i, j int) bool { return list[i].CreateIndex > list[j].CreateIndex })
 	for _, d := range list {
-		if d.JobSpecModifyIndex == applied.ModifyIndex {
-			return rolloutOf(d), nil
+		if d.JobSpecModifyIndex == modifyIndex {
+			return rolloutOf(d), true, nil
 		}
 	}
-	return c.rolloutByEval(ctx, namespace, applied.EvalID)
+	return rollout, false, nil
 }
 
 func rolloutOf(d *api.Deployment) jobs.Rollout {

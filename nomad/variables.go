@@ -4,8 +4,6 @@ import (
 	"context"
 
 	"github.com/hashicorp/nomad/api"
-
-	"github.com/dynomad/dynomad"
 )
 
 // PutVariable writes a variable whole. Paths name immutable versions, so that writing again is harmless.
@@ -30,9 +28,5 @@ func (c *Client) DeleteVariable(ctx context.Context, namespace, path string) err
 	w, done := c.write(ctx, namespace)
 	defer done()
 	_, err := c.api.Variables().Delete(path, w)
-	err = translate("removing variable "+path, err)
-	if dynomad.KindOf(err) == dynomad.NotFound {
-		return nil
-	}
-	return err
+	return ignoreMissing(translate("removing variable "+path, err))
 }

@@ -1,18 +1,19 @@
 package nomad
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/nomad/api"
 
-	"github.com/dynomad/dynomad"
 	"github.com/dynomad/dynomad/jobs"
 )
 
@@ -41,6 +42,8 @@ type Watcher struct {
 	Installation string // only jobs with this owner mark are looked into
 	Sink         Sink
 	Log          hclog.Logger
+
+	silence time.Duration // the longest that Nomad may be silent; 0 is streamSilence
 }
 
 // Run follows until ctx ends. After every break it starts anew with a full list, after a pause with jitter that grows to
@@ -67,7 +70,12 @@ func (w *Watcher) Run(ctx context.Context) {
 func (w *Watcher) once(ctx context.Context) (synced bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	// A half-open connection and a frozen server give no error, only silence, from the first byte on.
+	bound := cmp.Or(w.silence, streamSilence)
+	silence := time.AfterFunc(bound, cancel)
+	defer silence.Stop()
 	stream, err := w.open(ctx)
+	silence.Stop() // the lists have deadlines of their own
 	if err != nil {
 		return false, err
 	}
@@ -78,10 +86,8 @@ func (w *Watcher) once(ctx context.Context) (synced bool, err error) {
 	}
 	w.Sink.Reset(w.Namespace, snapshot)
 	w.Log.Debug("following nomad", "namespace", w.Namespace, "index", snapshot.Index, "jobs", len(snapshot.Jobs), "allocs", len(snapshot.Allocs))
-	// A half-open connection gives no error, only silence.
-	silence := time.AfterFunc(streamSilence, cancel)
-	defer silence.Stop()
-	return true, w.follow(ctx, stream, snapshot.Index, func() { silence.Reset(streamSilence) })
+	silence.Reset(bound)
+	return true, w.follow(ctx, stream, snapshot.Index, func() { silence.Reset(bound) })
 }
 
 func (w *Watcher) open(ctx context.Context) (io.ReadCloser, error) {
@@ -167,24 +173,22 @@ func (w *Watcher) take(ctx context.Context, e *event, unknown map[string]bool) e
 	return nil
 }
 
-// takeJob passes on a job's new state. An event of a stopped job does not tell whether it was purged, so that is asked.
+// takeJob passes on a job's new state. An event of a job that was ended shows it as it was before and does not tell whether
+// it was purged, so that is asked.
 func (w *Watcher) takeJob(ctx context.Context, e *event) error {
 	job := e.Payload.Job
-	if e.Type == "JobDeregistered" || job == nil || job.ID == nil {
-		info, ok, err := w.Client.Job(ctx, w.Namespace, e.Key)
-		switch {
-		case err != nil:
+	if job == nil || job.ID == nil || strings.HasSuffix(e.Type, "Deregistered") { // JobBatchDeregistered is Nomad's garbage collection
+		var err error
+		if job, err = w.Client.job(ctx, w.Namespace, e.Key); err != nil {
+			if err = ignoreMissing(err); err == nil {
+				w.Sink.Apply(w.Namespace, jobs.Delta{Removed: e.Key})
+			}
 			return err
-		case !ok:
-			w.Sink.Apply(w.Namespace, jobs.Delta{Removed: e.Key})
-		default:
-			w.Sink.Apply(w.Namespace, jobs.Delta{Job: &info})
 		}
-		return nil
 	}
 	info := jobs.InfoFromJob(job)
 	delta := jobs.Delta{Job: &info}
-	if info.Installation == w.Installation {
+	if w.owned(info) {
 		content := versionContent(job)
 		delta.Content = &content
 	}
@@ -220,12 +224,4 @@ func sleep(ctx context.Context, d time.Duration) {
 // owned reports whether a job is one of ours.
 func (w *Watcher) owned(info jobs.JobInfo) bool {
 	return info.Installation != "" && info.Installation == w.Installation
-}
-
-// ignoreMissing makes nothing of an error that says that a thing is gone.
-func ignoreMissing(err error) error {
-	if dynomad.KindOf(err) == dynomad.NotFound {
-		return nil
-	}
-	return err
 }

@@ -236,3 +236,52 @@ func TestProtected(t *testing.T) {
 		t.Error("the log has a config value or a token")
 	}
 }
+
+// TestNamespace checks that a space's Nomad namespace is shown to nobody without the scope global.
+func TestNamespace(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, scope := range dynomad.Scopes() {
+		got, sent := w.ask(tokenFor(scope, "any"), "GET", "/spaces/team", "").object(t)["nomad_namespace"]
+		if shown := got == "apps"; !sent || shown != (scope == dynomad.ScopeGlobal) {
+			t.Errorf("scope %s sees the namespace %v", scope, got)
+		}
+	}
+}
+
+// TestRoutes_scopes says once more, and apart from the table, what each route needs: a read scope to read, a write scope to
+// change, and these exceptions.
+func TestRoutes_scopes(t *testing.T) {
+	t.Parallel()
+	exceptions := map[string]dynomad.Scope{
+		"GET /apps/{app}/config-vars":                    dynomad.ScopeReadProtected,
+		"GET /apps/{app}/releases/{release}/config-vars": dynomad.ScopeReadProtected,
+		"PATCH /apps/{app}/config-vars":                  dynomad.ScopeWriteProtected,
+		"POST /spaces":                                   dynomad.ScopeGlobal,
+		"DELETE /spaces/{space}":                         dynomad.ScopeGlobal,
+		"POST /oauth/authorizations":                     dynomad.ScopeGlobal,
+		"GET /oauth/authorizations":                      dynomad.ScopeGlobal,
+		"GET /oauth/authorizations/{authorization}":      dynomad.ScopeGlobal,
+		"DELETE /oauth/authorizations/{authorization}":   dynomad.ScopeGlobal,
+		"GET /healthz":                                   "",
+		"GET /readyz":                                    "",
+		"GET /metrics":                                   "",
+	}
+	for _, rt := range server.Routes() {
+		name := rt.Method + " " + rt.Path
+		want, special := exceptions[name]
+		switch {
+		case special:
+		case rt.Method == "GET":
+			want = dynomad.ScopeRead
+		default:
+			want = dynomad.ScopeWrite
+		}
+		if rt.Scope != want || rt.Open != (want == "") {
+			t.Errorf("%s needs %q, want %q", name, rt.Scope, want)
+		}
+		if strings.HasPrefix(rt.Path, "/apps/{app}") != (rt.Kind == server.KindApp) && rt.Path != "/favorites/{app}" {
+			t.Errorf("%s is of kind %s", name, rt.Kind)
+		}
+	}
+}

@@ -99,9 +99,6 @@ func readBody(w http.ResponseWriter, r *http.Request) error {
 	if err := checkMediaType(r.Header.Get("Content-Type")); err != nil {
 		return err
 	}
-	if r.ContentLength > maxBody {
-		return tooLarge
-	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	var large *http.MaxBytesError
 	switch {

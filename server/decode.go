@@ -199,7 +199,12 @@ func asType[T any](raw json.RawMessage) (T, bool) {
 	return value, err == nil && string(raw) != "null"
 }
 
-func asText(raw json.RawMessage) (string, bool) { return asType[string](raw) }
+// asText reads a text. One with half a surrogate pair (\ud800) is none: the decoder would put U+FFFD in its place.
+func asText(raw json.RawMessage) (string, bool) {
+	text, ok := asType[string](raw)
+	sent := strings.Count(string(raw), "\ufffd") + strings.Count(strings.ToLower(string(raw)), `\ufffd`)
+	return text, ok && strings.Count(text, "\ufffd") <= sent
+}
 
 // asValue reads the value of a config var: a text as it is, a number or boolean as it was written.
 func asValue(raw json.RawMessage) (string, bool) {

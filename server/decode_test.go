@@ -40,16 +40,16 @@ func TestDecode_bodies(t *testing.T) {
 		{"NUL", "{}\x00", true},
 	}
 	for _, tt := range tests {
-		_, err := decode(httptest.NewRequest("POST", "/", strings.NewReader(tt.body)))
+		_, err := decode(httptest.NewRequestWithContext(t.Context(), "POST", "/", strings.NewReader(tt.body)))
 		if got := errors.Is(err, dynomad.Malformed); got != tt.bad || (err != nil) != tt.bad {
 			t.Errorf("%s: %v", tt.name, err)
 		}
 	}
 	for _, body := range []string{"", " \n"} {
-		if _, err := decode(httptest.NewRequest("POST", "/", strings.NewReader(body))); !errors.Is(err, dynomad.Malformed) {
+		if _, err := decode(httptest.NewRequestWithContext(t.Context(), "POST", "/", strings.NewReader(body))); !errors.Is(err, dynomad.Malformed) {
 			t.Errorf("an empty body is refused where something is required, not %v", err)
 		}
-		if o, err := decodeOptional(httptest.NewRequest("POST", "/", strings.NewReader(body))); err != nil || len(o.fields) != 0 {
+		if o, err := decodeOptional(httptest.NewRequestWithContext(t.Context(), "POST", "/", strings.NewReader(body))); err != nil || len(o.fields) != 0 {
 			t.Errorf("an empty body is an empty object: %v, %v", o, err)
 		}
 	}
@@ -153,6 +153,19 @@ func TestObject_fields(t *testing.T) {
 		o.err = nil
 		if readField(name); !invalidField(o.err, name) {
 			t.Errorf("%s: %v", name, o.err)
+		}
+	}
+}
+
+func TestAsText_surrogates(t *testing.T) {
+	t.Parallel()
+	tests := map[string]bool{
+		`"\ud83d\ude00"`: true, `"\ufffd"`: true, `"\uFFFD"`: true, "\"\ufffd\"": true, `"\u00e9"`: true, `"\\ud800"`: true,
+		`"\ud800"`: false, `"\ude00\ud83d"`: false, `"a\ufffd\ud800"`: false, `7`: false, `null`: false,
+	}
+	for raw, want := range tests {
+		if _, ok := asText(json.RawMessage(raw)); ok != want {
+			t.Errorf("%s: %v", raw, ok)
 		}
 	}
 }

@@ -87,27 +87,53 @@ func TestWriteError(t *testing.T) {
 		body   errorAnswer
 		header [2]string
 	}{
-		{"a text of its own", dynomad.Errorf(dynomad.NotFound, "The app x does not exist."), 404,
-			errorAnswer{ID: "not_found", Message: "The app x does not exist."}, [2]string{}},
-		{"wrapped", fmt.Errorf("read: %w", dynomad.Errorf(dynomad.Conflict, "Taken.")), 409,
-			errorAnswer{ID: "conflict", Message: "Taken."}, [2]string{}},
-		{"a bare kind", dynomad.Forbidden, 403,
-			errorAnswer{ID: "forbidden", Message: "This token may not do this."}, [2]string{}},
-		{"the field", dynomad.Invalidf("port", "No."), 422,
-			errorAnswer{ID: "invalid_params", Message: "No.", Field: "port"}, [2]string{}},
-		{"no token", dynomad.Unauthenticated, 401,
+		{
+			"a text of its own", dynomad.Errorf(dynomad.NotFound, "The app x does not exist."), 404,
+			errorAnswer{ID: "not_found", Message: "The app x does not exist."},
+			[2]string{},
+		},
+		{
+			"wrapped", fmt.Errorf("read: %w", dynomad.Errorf(dynomad.Conflict, "Taken.")), 409,
+			errorAnswer{ID: "conflict", Message: "Taken."},
+			[2]string{},
+		},
+		{
+			"a bare kind", dynomad.Forbidden, 403,
+			errorAnswer{ID: "forbidden", Message: "This token may not do this."},
+			[2]string{},
+		},
+		{
+			"the field", dynomad.Invalidf("port", "No."), 422,
+			errorAnswer{ID: "invalid_params", Message: "No.", Field: "port"},
+			[2]string{},
+		},
+		{
+			"no token", dynomad.Unauthenticated, 401,
 			errorAnswer{ID: "unauthorized", Message: failures[dynomad.Unauthenticated].text},
-			[2]string{"WWW-Authenticate", `Bearer realm="dynomad"`}},
-		{"a cause stays inside", dynomad.Wrap(dynomad.Unavailable, secret, "Nomad does not answer."), 503,
-			errorAnswer{ID: "unavailable", Message: "Nomad does not answer."}, [2]string{"Retry-After", "5"}},
-		{"its own time", &dynomad.Error{Kind: dynomad.RateLimited, Message: "Slow.", RetryAfter: 1500 * time.Millisecond}, 429,
-			errorAnswer{ID: "rate_limit", Message: "Slow."}, [2]string{"Retry-After", "2"}},
+			[2]string{"WWW-Authenticate", `Bearer realm="dynomad"`},
+		},
+		{
+			"a cause stays inside", dynomad.Wrap(dynomad.Unavailable, secret, "Nomad does not answer."), 503,
+			errorAnswer{ID: "unavailable", Message: "Nomad does not answer."},
+			[2]string{"Retry-After", "5"},
+		},
+		{
+			"its own time", &dynomad.Error{Kind: dynomad.RateLimited, Message: "Slow.", RetryAfter: 1500 * time.Millisecond}, 429,
+			errorAnswer{ID: "rate_limit", Message: "Slow."},
+			[2]string{"Retry-After", "2"},
+		},
 		{"a stranger", secret, 500, errorAnswer{ID: "internal", Message: internalText}, [2]string{}},
-		{"an internal text", dynomad.Errorf(dynomad.Internal, "row 7 is broken"), 500,
-			errorAnswer{ID: "internal", Message: internalText}, [2]string{}},
+		{
+			"an internal text", dynomad.Errorf(dynomad.Internal, "row 7 is broken"), 500,
+			errorAnswer{ID: "internal", Message: internalText},
+			[2]string{},
+		},
 		{"an unknown kind", dynomad.Kind("surprise"), 500, errorAnswer{ID: "internal", Message: internalText}, [2]string{}},
-		{"out of time", fmt.Errorf("query: %w", context.DeadlineExceeded), 504,
-			errorAnswer{ID: "timeout", Message: failures[dynomad.Timeout].text}, [2]string{}},
+		{
+			"out of time", fmt.Errorf("query: %w", context.DeadlineExceeded), 504,
+			errorAnswer{ID: "timeout", Message: failures[dynomad.Timeout].text},
+			[2]string{},
+		},
 	}
 	for _, tt := range tests {
 		w := httptest.NewRecorder()

@@ -25,10 +25,21 @@ func TestRefusals_bodies(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	targets := []struct{ method, path string }{
-		{"POST", "/apps"}, {"PATCH", "/apps/api-default"}, {"POST", "/spaces"}, {"POST", formation}, {"PATCH", formation},
-		{"PATCH", formation + "/web"}, {"PATCH", configVars}, {"PATCH", configVars + "/notes"}, {"POST", builds},
-		{"PUT", builds + "/" + apiBuild}, {"POST", releases}, {"PATCH", "/apps/api-default/features/auto-release"},
-		{"POST", "/favorites"}, {"DELETE", "/favorites"}, {"POST", tokens},
+		{"POST", "/apps"},
+		{"PATCH", "/apps/api-default"},
+		{"POST", "/spaces"},
+		{"POST", formation},
+		{"PATCH", formation},
+		{"PATCH", formation + "/web"},
+		{"PATCH", configVars},
+		{"PATCH", configVars + "/notes"},
+		{"POST", builds},
+		{"PUT", builds + "/" + apiBuild},
+		{"POST", releases},
+		{"PATCH", "/apps/api-default/features/auto-release"},
+		{"POST", "/favorites"},
+		{"DELETE", "/favorites"},
+		{"POST", tokens},
 	}
 	bodies := []string{
 		`{"name":`, `{"name":"x"} {}`, `name=x&space=y`, `"text"`, `17`, `true`, `null`, "{\"name\":\"\xff\"}", `{"name":'x'}`, "{}\x00",
@@ -244,6 +255,7 @@ func otherRefusals() []refusal {
 		{"PATCH", configVars, `{"A-B":"x"}`, 422, "A-B"},
 		{"PATCH", configVars, `{"":"x"}`, 422, ""},
 		{"PATCH", configVars, `{"A":"a\u0000b"}`, 422, "A"},
+		{"PATCH", configVars, `{"A":"\ud800"}`, 422, "A"},
 		{"PATCH", configVars, `{"A":"` + strings.Repeat("x", 65<<10) + `"}`, 422, "A"},
 		{"PATCH", configVars, `{"PORT":"1"}`, 409, ""},
 		{"PATCH", configVars, `{"PORT":null}`, 409, ""},

@@ -85,10 +85,7 @@ func cut[T any](items []T, p page, by attribute[T]) (part []T, more bool, err er
 	}
 	part = make([]T, 0, len(items))
 	for _, item := range items {
-		k := key(item)
-		low := p.first == "" || k > first || (k == first && !p.after)
-		high := p.last == "" || k < last || (k == last && !p.before)
-		if low && high {
+		if p.holds(key(item), first, last) {
 			part = append(part, item)
 		}
 	}
@@ -103,6 +100,13 @@ func cut[T any](items []T, p page, by attribute[T]) (part []T, more bool, err er
 		end++
 	}
 	return part[:end], end < len(part), nil
+}
+
+// holds reports whether a value lies between the bounds.
+func (p page) holds(value, first, last string) bool {
+	low := p.first == "" || value > first || (value == first && !p.after)
+	high := p.last == "" || value < last || (value == last && !p.before)
+	return low && high
 }
 
 // sortable gives a value such that values compare as texts do; it is false for a number that is none.

@@ -25,7 +25,7 @@ func rows(n int) []row {
 
 func listRows(t *testing.T, all []row, header string) (*httptest.ResponseRecorder, []int, error) {
 	t.Helper()
-	r := httptest.NewRequest("GET", "/", nil)
+	r := httptest.NewRequestWithContext(t.Context(), "GET", "/", nil)
 	if header != "" {
 		r.Header.Set("Range", header)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -147,26 +148,29 @@ func newWorld(tb testing.TB, change ...func(*server.Config)) *world {
 	})
 	w.watchWrites(path)
 	w.platform = dynomad.NewPlatform(rules(), w.store, w.view, w.view, w.clock.now, w.clock.id)
+	w.serve(server.Config{Platform: w.platform}, change...)
+	return w
+}
+
+// serve makes the handler; it is called again where a test needs a platform of its own.
+func (w *world) serve(cfg server.Config, change ...func(*server.Config)) {
 	var requests, secrets atomic.Int64
-	cfg := server.Config{
-		Platform: w.platform, AppDomain: "apps.localhost", WebURL: "http://{host}", ExternalURL: "https://dynomad.example/",
-		NomadUIURL: "http://nomad.example/ui", Region: "test", Version: "1.2.3",
-		Logger:   hclog.New(&hclog.LoggerOptions{Level: hclog.Debug, Output: w.logs}),
-		Now:      w.clock.now,
-		NewID:    func() string { return fmt.Sprintf("request-%d", requests.Add(1)) },
-		NewToken: func() string { return fmt.Sprintf("fresh-secret-%d", secrets.Add(1)) },
-		Ready:    func(context.Context) map[string]string { return map[string]string{"store": "ok", "nomad": "ok"} },
-		Notices:  func() []string { return []string{"Nomad's ACLs are off."} },
-		Metrics:  http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("up 1\n")) }),
-		Observe: func(method, path string, _ int, _ time.Duration) {
-			w.route = strings.Replace(method, "HEAD", "GET", 1) + " " + path
-		},
+	cfg.AppDomain, cfg.WebURL, cfg.ExternalURL = "apps.localhost", "http://{host}", "https://dynomad.example/"
+	cfg.NomadUIURL, cfg.Region, cfg.Version = "http://nomad.example/ui", "test", "1.2.3"
+	cfg.Logger = hclog.New(&hclog.LoggerOptions{Level: hclog.Debug, Output: w.logs})
+	cfg.Now = w.clock.now
+	cfg.NewID = func() string { return fmt.Sprintf("request-%d", requests.Add(1)) }
+	cfg.NewToken = func() string { return fmt.Sprintf("fresh-secret-%d", secrets.Add(1)) }
+	cfg.Ready = func(context.Context) map[string]string { return map[string]string{"store": "ok", "nomad": "ok"} }
+	cfg.Notices = func() []string { return []string{"Nomad's ACLs are off."} }
+	cfg.Metrics = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("up 1\n")) })
+	cfg.Observe = func(method, path string, _ int, _ time.Duration) {
+		w.route = strings.Replace(method, "HEAD", "GET", 1) + " " + path
 	}
 	for _, f := range change {
 		f(&cfg)
 	}
 	w.handler = server.New(cfg).Handler()
-	return w
 }
 
 // watchWrites opens a connection of its own, which is told of every commit of the others.
@@ -219,11 +223,11 @@ func (w *world) ask(token, method, path, body string, headers ...string) answer 
 		r = httptest.NewRequestWithContext(w.tb.Context(), method, "/", strings.NewReader(body))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded") // as curl -d says
 	}
-	url, err := r.URL.Parse("http://evil.example" + path)
-	if err != nil {
+	var err error
+	if r.URL, err = url.Parse("http://evil.example" + path); err != nil {
 		w.tb.Fatal(err)
 	}
-	r.URL, r.Host = url, "evil.example"
+	r.Host = "evil.example"
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}

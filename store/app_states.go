@@ -82,12 +82,16 @@ func appStates(ctx context.Context, tx *tx, s span) ([]dynomad.AppState, error) 
 	if err != nil {
 		return nil, err
 	}
+	var slugs []string
 	for _, h := range heads {
 		if state := byID[h.release.AppID]; state != nil {
 			h.set(state)
 		}
+		if h.wanted && h.release.BuildID != "" {
+			slugs = append(slugs, h.release.BuildID)
+		}
 	}
-	builds, err := wantedBuilds(ctx, tx, s)
+	builds, err := buildsOf(ctx, tx, slugs)
 	if err != nil {
 		return nil, err
 	}

@@ -100,7 +100,11 @@ func wanted(ctx context.Context, tx *tx, appID string) (w dynomad.Wanted, err er
 			w.Configs = append(w.Configs, ref)
 		}
 	}
-	if w.Wanted != nil && !w.Deleted {
+	switch {
+	case w.Wanted == nil || w.Deleted:
+	case w.Wanted.ConfigID == w.ConfigID:
+		w.Release = w.Config
+	default:
 		if w.Release, err = configVars(ctx, tx, w.Wanted.ConfigID); err != nil {
 			return w, err
 		}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	"github.com/dynomad/dynomad"
@@ -43,13 +44,16 @@ func (s *Store) findBuild(ctx context.Context, what, id, where string, args ...a
 	return build, err
 }
 
-// wantedBuilds gives the slugs of the wanted releases of a span's apps.
-func wantedBuilds(ctx context.Context, tx *tx, s span) ([]dynomad.Build, error) {
-	return builds(ctx, tx, `
-		JOIN heads AS h ON h.app_id = b.app_id
-		JOIN releases AS r ON r.app_id = h.app_id AND r.version = h.wanted AND r.build_id = b.id
-		WHERE h.app_id BETWEEN ? AND ?
-		AND (a.deleted_at IS NULL OR ?)`, s.from, s.to, s.deleted)
+// buildsOf gives the builds with some ids.
+func buildsOf(ctx context.Context, tx *tx, ids []string) ([]dynomad.Build, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	array, err := json.Marshal(ids) // SQLite takes no lists
+	if err != nil {
+		return nil, fmt.Errorf("read builds: %w", err)
+	}
+	return builds(ctx, tx, `WHERE b.id IN (SELECT value FROM json_each(?))`, string(array))
 }
 
 // builds gives builds; rest is how the query goes on.

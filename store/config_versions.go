@@ -76,7 +76,8 @@ func insertConfig(ctx context.Context, tx *tx, appID string, c dynomad.Config) e
 	return nil
 }
 
-// configRefs gives the versions of an app that have or need a variable, oldest first.
+// configRefs gives the versions of an app that have or need a variable, oldest first. A release that is pending needs no
+// mention: it is always the newest, and so the wanted one.
 func configRefs(ctx context.Context, tx *tx, appID string) ([]dynomad.ConfigRef, error) {
 	scan := func(r row) (c dynomad.ConfigRef, err error) {
 		err = r.Scan(&c.ID, &c.Written, &c.Needed)
@@ -88,14 +89,10 @@ func configRefs(ctx context.Context, tx *tx, appID string) ([]dynomad.ConfigRef,
 		    FROM heads AS h
 		    JOIN releases AS r ON r.app_id = h.app_id AND r.version IN (h.wanted, h.current)
 		    WHERE h.app_id = ?1
-		    UNION
-		    SELECT config_id
-		    FROM releases
-		    WHERE app_id = ?1 AND status = 'pending'
 		)
 		SELECT id, written, id IN needed
 		FROM config_versions
-		WHERE app_id = ?1 AND (written OR id IN needed)
+		WHERE id IN (SELECT config_id FROM needed UNION SELECT id FROM config_versions WHERE app_id = ?1 AND written = 1)
 		ORDER BY number`, appID)
 	if err != nil {
 		return nil, fmt.Errorf("read config versions: %w", err)

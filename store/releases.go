@@ -120,12 +120,18 @@ type headRelease struct {
 	last, wanted bool
 }
 
-// headReleases gives the newest and the wanted releases of a span's apps.
+// headReleases gives the newest and the wanted releases of a span's apps. CROSS JOIN has SQLite go from the app to its few
+// releases that matter, not through all that it ever had.
 func headReleases(ctx context.Context, tx *tx, s span) ([]headRelease, error) {
 	return releases(ctx, tx, `
-		WHERE h.app_id BETWEEN ? AND ?
-		AND (a.deleted_at IS NULL OR ?)
-		AND r.version IN (h.last, h.wanted)`, s.from, s.to, s.deleted)
+		WHERE r.id IN (
+		    SELECT newest.id
+		    FROM apps AS chosen
+		    CROSS JOIN heads ON heads.app_id = chosen.id
+		    CROSS JOIN releases AS newest ON newest.app_id = chosen.id AND newest.version IN (heads.last, heads.wanted)
+		    WHERE chosen.id BETWEEN ? AND ?
+		    AND (chosen.deleted_at IS NULL OR ?)
+		)`, s.from, s.to, s.deleted)
 }
 
 // releases gives releases; rest is how the query goes on.

@@ -137,6 +137,7 @@ func readerDSN(path string, busy time.Duration) string {
 }
 
 func dsn(path string, busy time.Duration, q url.Values) string {
+	q.Set("_stmt_cache_size", "64") // more than there are; each connection parses a query once
 	q.Set("_busy_timeout", strconv.FormatInt(busy.Milliseconds(), 10))
 	return (&url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: q.Encode()}).String()
 }

@@ -17,16 +17,17 @@ type tx struct {
 
 // write runs do in a transaction that may write. It waits for its turn as long as ctx allows; what has begun is finished,
 // whoever goes away, since it takes milliseconds and so always has a known end.
-func (s *Store) write(ctx context.Context, do func(context.Context, *tx) error) error {
+func (s *Store) write(ctx context.Context, do func(context.Context, *tx) error) (err error) {
 	conn, err := s.writer.Conn(ctx)
 	if err != nil {
 		return translate(ctx, fmt.Errorf("wait for the writer: %w", err))
 	}
-	err = s.within(context.WithoutCancel(ctx), conn, do)
-	if closeErr := conn.Close(); closeErr != nil {
-		err = errors.Join(err, closeErr)
-	}
-	return translate(ctx, err)
+	defer func() { // also when do panics: the writer has no other connection
+		if closeErr := conn.Close(); closeErr != nil {
+			err = errors.Join(err, closeErr)
+		}
+	}()
+	return translate(ctx, s.within(context.WithoutCancel(ctx), conn, do))
 }
 
 // read runs do in a transaction that sees one state of the database throughout.

@@ -105,6 +105,8 @@ CREATE TABLE config_versions (
     UNIQUE (app_id, id)
 ) STRICT;
 
+CREATE INDEX config_versions_written ON config_versions (app_id, id) WHERE written = 1;
+
 CREATE TABLE dyno_types (
     id              TEXT PRIMARY KEY,
     app_id          TEXT NOT NULL REFERENCES apps (id),
@@ -178,7 +180,11 @@ CREATE TABLE releases (
 
 CREATE INDEX releases_build ON releases (build_id, version) WHERE build_id IS NOT NULL;
 
+CREATE INDEX releases_not_failed ON releases (app_id, version) WHERE status <> 'failed';
+
 CREATE INDEX releases_pending ON releases (app_id) WHERE status = 'pending';
+
+CREATE INDEX releases_succeeded ON releases (app_id, version) WHERE status = 'succeeded';
 
 CREATE TABLE schema_migrations (
 			    version    INTEGER PRIMARY KEY,

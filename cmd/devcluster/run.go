@@ -8,8 +8,9 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/dynomad/dynomad/nomad/nomadtest"
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/dynomad/dynomad/nomad/nomadtest"
 )
 
 const (
@@ -89,7 +90,7 @@ func (s *session) end(ctx context.Context) error {
 		errs = append(errs, s.daemon.Stop(ctx))
 	}
 	if s.cluster != nil {
-		errs = append(errs, s.cluster.Close())
+		errs = append(errs, s.cluster.Close()) //nolint:contextcheck // it bounds itself
 	}
 	if s.config.keep != "" {
 		s.say("The data is kept in %s.", s.config.keep)

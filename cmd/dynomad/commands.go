@@ -15,12 +15,12 @@ func run(ctx context.Context, args []string, getenv func(string) string) error {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(serverCommand(getenv))
+	root.AddCommand(serverCommand(ctx, getenv))
 	root.SetArgs(args)
 	return root.ExecuteContext(ctx)
 }
 
-func serverCommand(getenv func(string) string) *cobra.Command {
+func serverCommand(ctx context.Context, getenv func(string) string) *cobra.Command {
 	config := defaultConfig()
 	cmd := &cobra.Command{
 		Use:   "server",
@@ -39,7 +39,7 @@ func serverCommand(getenv func(string) string) *cobra.Command {
 		if err := config.finish(getenv); err != nil {
 			return err
 		}
-		return serve(cmd.Context(), config, cmd.ErrOrStderr())
+		return serve(ctx, config, cmd.ErrOrStderr())
 	}
 	return cmd
 }

@@ -34,7 +34,7 @@ var binary = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "dynomad")
-	out, err := exec.Command("go", "build", "-race", "-o", path, ".").CombinedOutput() //nolint:noctx // bounded by the test binary
+	out, err := exec.Command("go", "build", "-race", "-o", path, ".").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("building the daemon: %w\n%s", err, out)
 	}

@@ -27,6 +27,7 @@ const (
 	passTime   = time.Minute // the longest a pass may take
 	rolloutGap = 2 * time.Second
 	workers    = 8 // passes at once
+	retriers   = 4 // … and of apps whose last pass failed: those wait for one another, nobody else for them
 )
 
 // Config is what a Loop needs.
@@ -44,31 +45,32 @@ type Config struct {
 // Loop makes the cluster match the store. It is safe for concurrent use.
 type Loop struct {
 	Config
-	wake chan struct{} // capacity 1: somebody became due
+	wake    chan struct{} // capacity 1: somebody became due
+	slots   chan struct{} // passes under way
+	retries chan struct{} // … of apps whose last pass failed
 
 	mu       sync.Mutex
 	due      map[string]time.Time // by app id
-	failures map[string]int       // passes in a row that failed
+	failures map[string]failure   // by app id, since the last pass that did not fail
 	busy     map[string]bool
+}
+
+// failure is what an app's last passes came to.
+type failure struct {
+	passes int    // in a row
+	text   string // of the last
 }
 
 // New makes a Loop; Run starts it.
 func New(c Config) *Loop {
 	return &Loop{
-		Config: c, wake: make(chan struct{}, 1),
-		due: map[string]time.Time{}, failures: map[string]int{}, busy: map[string]bool{},
+		Config: c, wake: make(chan struct{}, 1), slots: make(chan struct{}, workers), retries: make(chan struct{}, retriers),
+		due: map[string]time.Time{}, failures: map[string]failure{}, busy: map[string]bool{},
 	}
 }
 
 // Wake has an app looked at soon. It never blocks.
 func (l *Loop) Wake(appID string) { l.wakeAt(appID, l.Now()) }
-
-// WakeJob is Wake for an event in the cluster that names a job.
-func (l *Loop) WakeJob(appID string) {
-	if appID != "" {
-		l.Wake(appID)
-	}
-}
 
 func (l *Loop) wakeAt(appID string, at time.Time) {
 	l.mu.Lock()
@@ -91,7 +93,6 @@ func (l *Loop) poke() {
 func (l *Loop) Run(ctx context.Context) {
 	var passes sync.WaitGroup
 	defer passes.Wait()
-	slots := make(chan struct{}, workers)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	next := l.Now()
@@ -107,16 +108,7 @@ func (l *Loop) Run(ctx context.Context) {
 			next = now.Add(Interval)
 		}
 		for _, appID := range l.takeDue() {
-			select {
-			case <-ctx.Done():
-				l.finish(appID, 0)
-				return
-			case slots <- struct{}{}:
-			}
-			passes.Go(func() {
-				defer func() { <-slots }()
-				l.visit(ctx, appID)
-			})
+			passes.Go(func() { l.visit(ctx, appID) })
 		}
 		timer.Reset(l.untilDue(next))
 	}
@@ -166,8 +158,16 @@ func (l *Loop) untilDue(next time.Time) time.Duration {
 	return max(next.Sub(l.Now()), 0)
 }
 
-// visit makes one pass over an app and settles when to look again.
+// visit makes one pass over an app, when there is a slot for it, and settles when to look again.
 func (l *Loop) visit(ctx context.Context, appID string) {
+	slots := l.slotsFor(appID)
+	select {
+	case <-ctx.Done():
+		l.finish(appID, 0)
+		return
+	case slots <- struct{}{}:
+		defer func() { <-slots }()
+	}
 	passCtx, cancel := context.WithTimeout(ctx, passTime)
 	defer cancel()
 	again, err := l.pass(passCtx, appID)
@@ -177,18 +177,19 @@ func (l *Loop) visit(ctx context.Context, appID string) {
 		delete(l.failures, appID)
 		l.mu.Unlock()
 	case ctx.Err() == nil:
-		again = l.backoff(appID)
-		l.logFailure(appID, err, again)
+		again = l.failed(appID, err)
 	}
 	l.finish(appID, again)
 }
 
-func (l *Loop) logFailure(appID string, err error, again time.Duration) {
-	level := hclog.Warn
-	if dynomad.KindOf(err) == dynomad.Internal {
-		level = hclog.Error
+// slotsFor gives the slots that an app's pass has to wait for.
+func (l *Loop) slotsFor(appID string) chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.failures[appID].passes > 0 {
+		return l.retries
 	}
-	l.Log.Log(level, "cannot make the cluster match yet", "app_id", appID, "error", err, "again_in", again)
+	return l.slots
 }
 
 // finish ends a pass; again > 0 says when to look next by itself.
@@ -203,11 +204,23 @@ func (l *Loop) finish(appID string, again time.Duration) {
 	l.poke() // it may have been woken meanwhile
 }
 
-// backoff counts a failure and gives the pause after it, with jitter.
-func (l *Loop) backoff(appID string) time.Duration {
+// failed counts and logs a failure and gives the pause after it, with jitter. What was logged is not logged again.
+func (l *Loop) failed(appID string, err error) time.Duration {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	pause := min(minBackoff<<min(l.failures[appID], 10), maxBackoff)
-	l.failures[appID]++
-	return pause/2 + rand.N(pause/2)
+	f := l.failures[appID]
+	known := f.text == err.Error()
+	pause := min(minBackoff<<min(f.passes, 10), maxBackoff)
+	l.failures[appID] = failure{passes: f.passes + 1, text: err.Error()}
+	l.mu.Unlock()
+
+	pause = pause/2 + rand.N(pause/2)
+	level := hclog.Warn
+	switch {
+	case known:
+		level = hclog.Debug
+	case dynomad.KindOf(err) == dynomad.Internal:
+		level = hclog.Error
+	}
+	l.Log.Log(level, "cannot make the cluster match yet", "app_id", appID, "error", err, "again_in", pause)
+	return pause
 }

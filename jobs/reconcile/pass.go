@@ -16,6 +16,7 @@ type target struct {
 	namespace    string
 	name         string
 	installation string
+	matches      bool // the job was found to be as it should
 }
 
 // pass makes one look at an app and does what is needed. It gives when to look again by itself, 0 for not until woken.
@@ -31,8 +32,8 @@ func (l *Loop) pass(ctx context.Context, appID string) (time.Duration, error) {
 	if err != nil {
 		return 0, l.reject(ctx, t, err.Error())
 	}
-	if t.Applied.RollingOut {
-		if t, err = l.track(ctx, t); err != nil {
+	if t.Applied.RollingOut && !t.Deleted {
+		if err := l.track(ctx, &t); err != nil {
 			return 0, err
 		}
 	}
@@ -69,43 +70,45 @@ func (l *Loop) render(w dynomad.Wanted) (target, error) {
 	return t, nil
 }
 
-// track looks how far the rollout of the last register has come, and records its end.
-func (l *Loop) track(ctx context.Context, t target) (target, error) {
+// track looks how far the rollout of the last register has come. At its end it is recorded, and what is wanted read anew:
+// the end of a release changes it.
+func (l *Loop) track(ctx context.Context, t *target) error {
 	rollout, err := l.Cluster.Rollout(ctx, t.namespace, t.name, t.Applied)
 	if err != nil {
-		return t, err
+		return err
 	}
 	switch rollout.State {
 	case jobs.RolloutRunning:
-		return t, nil
+		return nil
 	case jobs.RolloutSucceeded:
 		t.Applied.FailedHash, t.Applied.Problem = "", ""
 	case jobs.RolloutFailed:
 		t.Applied.FailedHash, t.Applied.Problem = t.Applied.SpecHash, rollout.Reason
 	}
 	t.Applied.RollingOut = false
-	if err := l.save(ctx, t); err != nil {
-		return t, err
+	if err := l.save(ctx, *t); err != nil {
+		return err
 	}
-	if err := l.finishRelease(ctx, t, rollout); err != nil {
-		return t, err
+	// Killed from here on, settle ends the release.
+	if t.Applied.SpecHash == t.want.Hash {
+		if err := l.finishRelease(ctx, *t, rollout); err != nil {
+			return err
+		}
 	}
-	return l.reread(ctx, t)
-}
-
-// reread takes what is wanted anew: the end of a release changes it.
-func (l *Loop) reread(ctx context.Context, t target) (target, error) {
 	wanted, err := l.Desired.Wanted(ctx, t.App.ID)
 	if err != nil {
-		return t, fmt.Errorf("reading what is wanted again: %w", err)
+		return fmt.Errorf("reading what is wanted again: %w", err)
 	}
-	return l.render(wanted)
+	if *t, err = l.render(wanted); err != nil {
+		return l.reject(ctx, *t, err.Error())
+	}
+	return nil
 }
 
-// finishRelease ends the pending release that a rollout was of, if the job that was rolled out is the one that is wanted.
+// finishRelease ends the wanted release if it is pending.
 func (l *Loop) finishRelease(ctx context.Context, t target, rollout jobs.Rollout) error {
-	r := t.Wanted.AppState.Wanted
-	if r == nil || r.Status != dynomad.ReleasePending || t.Applied.SpecHash != t.want.Hash {
+	r := t.AppState.Wanted
+	if !t.pending() {
 		return nil
 	}
 	status, details := dynomad.ReleaseSucceeded, fmt.Sprintf("Release v%d succeeded.", r.Version)
@@ -113,6 +116,10 @@ func (l *Loop) finishRelease(ctx context.Context, t target, rollout jobs.Rollout
 		status, details = dynomad.ReleaseFailed, fmt.Sprintf("Release v%d failed: %s", r.Version, rollout.Reason)
 	}
 	return l.endRelease(ctx, t, *r, status, rollout.Reason, details)
+}
+
+func (t target) pending() bool {
+	return t.AppState.Wanted != nil && t.AppState.Wanted.Status == dynomad.ReleasePending
 }
 
 func (l *Loop) endRelease(ctx context.Context, t target, r dynomad.Release, status, info, details string) error {
@@ -130,31 +137,58 @@ func (l *Loop) endRelease(ctx context.Context, t target, r dynomad.Release, stat
 }
 
 // apply makes the job in Nomad the wanted one. The view in memory may say that nothing is to be done; before anything is
-// done Nomad itself is asked.
+// done Nomad itself is asked, and so it is before an app's record is closed.
 func (l *Loop) apply(ctx context.Context, t *target) error {
-	if info, ok, fresh := l.Live.Job(t.namespace, t.name); fresh {
-		if jobs.Decide(t.want, t.have(info, ok)).Verb == jobs.Nothing {
+	if info, ok, fresh := l.Live.Job(t.namespace, t.name); fresh && !t.Deleted {
+		have := t.have(info, ok)
+		a := jobs.Decide(t.want, have)
+		t.matches = a.Verb == jobs.Nothing
+		stillForeign := a.Verb == jobs.Foreign && !have.Ours && a.Text == t.Applied.Problem && !t.pending()
+		if t.matches || stillForeign {
 			return nil
 		}
 	}
 	const tries = 3
 	var err error
 	for range tries {
-		var info jobs.JobInfo
-		var ok bool
-		if info, ok, err = l.Cluster.Job(ctx, t.namespace, t.name); err != nil {
-			return err
-		}
-		have := t.have(info, ok)
-		if have.AppDeleted, err = l.deleted(ctx, *t, have); err != nil {
-			return err
-		}
-		err = l.act(ctx, t, jobs.Decide(t.want, have))
-		if dynomad.KindOf(err) != dynomad.Conflict {
+		if err = l.try(ctx, t); dynomad.KindOf(err) != dynomad.Conflict {
 			return err
 		}
 	}
 	return err
+}
+
+// try asks Nomad for the job and does what it needs.
+func (l *Loop) try(ctx context.Context, t *target) error {
+	info, ok, err := l.Cluster.Job(ctx, t.namespace, t.name)
+	if err != nil {
+		return err
+	}
+	if t.Applied.RollingOut && !t.Deleted && info.ModifyIndex != t.Applied.ModifyIndex {
+		// The rollout may have failed since it was looked at, and Nomad put back the last stable job: no drift.
+		if err := l.track(ctx, t); err != nil {
+			return err
+		}
+	}
+	have := t.have(info, ok)
+	if have.AppDeleted, err = l.deleted(ctx, *t, have); err != nil {
+		return err
+	}
+	a := jobs.Decide(t.want, have)
+	if a.Verb == jobs.Deregister && have.AppID != t.App.ID {
+		return l.waitForEarlier(*t, have)
+	}
+	return l.act(ctx, t, a)
+}
+
+// waitForEarlier has the pass of a deleted app end its job, whose name this app wants. No pass ends another app's job: it
+// could be late, and end the one that came after.
+func (l *Loop) waitForEarlier(t target, have jobs.Have) error {
+	if t.want.Job == nil {
+		return nil
+	}
+	l.Wake(have.AppID)
+	return dynomad.Errorf(dynomad.Unavailable, "The job %s of an earlier app of this name has not ended yet.", t.name)
 }
 
 func (t target) have(info jobs.JobInfo, ok bool) jobs.Have {
@@ -183,8 +217,10 @@ func (l *Loop) act(ctx context.Context, t *target, a jobs.Action) error {
 	case jobs.Deregister:
 		return l.deregister(ctx, t, a)
 	case jobs.Foreign:
+		t.Applied.RollingOut = false // nothing of ours does
 		return l.reject(ctx, *t, a.Text)
 	case jobs.Nothing:
+		t.matches = true
 	}
 	return nil
 }
@@ -248,21 +284,13 @@ func (l *Loop) deregister(ctx context.Context, t *target, a jobs.Action) error {
 	if t.Deleted {
 		return nil
 	}
-	if err := l.save(ctx, *t); err != nil {
-		return err
-	}
-	if t.want.Job != nil { // it was an earlier app's: now this one's can be registered
-		return dynomad.Errorf(dynomad.Conflict, "The job %s of an earlier app of this name was ended.", t.name)
-	}
-	return nil
+	return l.save(ctx, *t)
 }
 
 // reject records that what is wanted cannot be had, and fails the release that wants it.
 func (l *Loop) reject(ctx context.Context, t target, problem string) error {
-	if r := t.AppState.Wanted; r != nil && r.Status == dynomad.ReleasePending {
-		if err := l.endRelease(ctx, t, *r, dynomad.ReleaseFailed, problem, fmt.Sprintf("Release v%d failed: %s", r.Version, problem)); err != nil {
-			return err
-		}
+	if err := l.finishRelease(ctx, t, jobs.Rollout{State: jobs.RolloutFailed, Reason: problem}); err != nil {
+		return err
 	}
 	if t.Applied.Problem != problem {
 		t.Applied.Problem = problem
@@ -281,17 +309,11 @@ func (l *Loop) save(ctx context.Context, t target) error {
 	return nil
 }
 
-// settle does what is left once the job is as wanted and nothing rolls out: a release with nothing to run has succeeded, and
+// settle does what is left once the job is as wanted and nothing rolls out: a release that is still pending has ended, and
 // config versions that no dyno can come to need are removed.
 func (l *Loop) settle(ctx context.Context, t target) error {
-	if r := t.AppState.Wanted; r != nil && r.Status == dynomad.ReleasePending && t.Applied.FailedHash != t.want.Hash {
-		done := jobs.Rollout{State: jobs.RolloutSucceeded}
-		if t.want.Job == nil {
-			t.Applied.SpecHash = ""
-		}
-		if err := l.finishRelease(ctx, t, done); err != nil {
-			return err
-		}
+	if err := l.endPending(ctx, t); err != nil {
+		return err
 	}
 	versions, fresh := l.Live.Releases(t.namespace, t.name)
 	if !fresh {
@@ -303,6 +325,27 @@ func (l *Loop) settle(ctx context.Context, t target) error {
 		}
 	}
 	return l.removeConfigs(ctx, t, func(c dynomad.ConfigRef) bool { return c.Written && !c.Needed })
+}
+
+// endPending ends a release whose rollout ended without saying so: nothing was to be rolled out, the daemon died before it
+// could record it, or what failed before is wanted once more.
+func (l *Loop) endPending(ctx context.Context, t target) error {
+	if t.want.Job != nil && t.Applied.FailedHash == t.want.Hash {
+		if t.pending() {
+			defer l.Wake(t.App.ID) // an earlier release is wanted then
+		}
+		return l.finishRelease(ctx, t, jobs.Rollout{State: jobs.RolloutFailed, Reason: t.Applied.Problem})
+	}
+	if t.matches && t.Applied.Problem != "" {
+		t.Applied.Problem = ""
+		if err := l.save(ctx, t); err != nil {
+			return err
+		}
+	}
+	if t.want.Job == nil || t.Applied.SpecHash == t.want.Hash {
+		return l.finishRelease(ctx, t, jobs.Rollout{State: jobs.RolloutSucceeded})
+	}
+	return nil
 }
 
 func (l *Loop) removeConfigs(ctx context.Context, t target, which func(dynomad.ConfigRef) bool) error {

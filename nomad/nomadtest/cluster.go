@@ -70,7 +70,7 @@ func Start(ctx context.Context, config Config) (*Cluster, error) {
 			return c, nil
 		}
 		if try == startTries || !c.addressTaken() {
-			return nil, errors.Join(c.explain(err), c.Close())
+			return nil, errors.Join(c.explain(err), c.Close()) //nolint:contextcheck // it has to work after ctx ended, and bounds itself
 		}
 		config.Logger.Warn("a port was taken, trying others", "error", err)
 		if err := c.closeParts(ctx); err != nil {

@@ -52,6 +52,8 @@ CREATE TABLE config_versions (
     UNIQUE (app_id, id)
 ) STRICT;
 
+CREATE INDEX config_versions_written ON config_versions (app_id, id) WHERE written = 1;
+
 CREATE TABLE dyno_types (
     id              TEXT PRIMARY KEY,
     app_id          TEXT NOT NULL REFERENCES apps (id),
@@ -116,6 +118,8 @@ CREATE TABLE releases (
 
 CREATE INDEX releases_build ON releases (build_id, version) WHERE build_id IS NOT NULL;
 CREATE INDEX releases_pending ON releases (app_id) WHERE status = 'pending';
+CREATE INDEX releases_succeeded ON releases (app_id, version) WHERE status = 'succeeded';
+CREATE INDEX releases_not_failed ON releases (app_id, version) WHERE status <> 'failed';
 
 -- Which releases of each app matter, by version: the newest, the one that should run (the newest that did not fail, else
 -- the newest), and the newest that succeeded.

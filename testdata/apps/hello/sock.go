@@ -62,5 +62,5 @@ func (p *prober) try(ctx context.Context) {
 func (p *prober) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	fmt.Fprintln(w, p.last)
+	_, _ = fmt.Fprintln(w, p.last) // the client has gone
 }

@@ -72,7 +72,7 @@ func (w *web) health(rw http.ResponseWriter, _ *http.Request) {
 		http.Error(rw, "told to be sick", http.StatusServiceUnavailable)
 		return
 	}
-	fmt.Fprintln(rw, "ok")
+	_, _ = fmt.Fprintln(rw, "ok") // an error is a client that has gone
 }
 
 // environment answers with the environment variables, sorted by name (as encoding/json sorts maps).
@@ -111,7 +111,7 @@ func slow(w http.ResponseWriter, r *http.Request) {
 	}
 	select {
 	case <-time.After(time.Duration(ms) * time.Millisecond):
-		fmt.Fprintf(w, "after %d ms\n", ms)
+		_, _ = fmt.Fprintf(w, "after %d ms\n", ms)
 	case <-r.Context().Done():
 	}
 }

@@ -1,0 +1,170 @@
+//go:build integration
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/nomad/api"
+)
+
+// awkward are config values that have broken env files, templates and shells.
+func awkward() map[string]string {
+	return map[string]string{
+		"NEWLINES": "a\nb\r\nc\n", "QUOTES": `"double" 'single' \back\\`, "NOMAD": "${node.unique.id} ${NOMAD_ALLOC_ID} %{if}",
+		"TEMPLATE": "{{ key }} {{ env `HOME` }}", "HASH": "a # b", "CR": "\r", "TAB": "\ta\t", "UTF8": "äöü ✓ 🚀", "HTML": "<a href=\"x\">&amp;</a>",
+		"BLANKS": "  both ends  ", "EMPTY": "", "EQUALS": "a=b=c", "DOLLAR": "$HOME $$ $(id) `id`", "JSON": `{"a":[1,"\u00e4"]}`,
+		"CONTROL": "\x01\x1b[31m\x7f", "SEPARATORS": "\u2028\u2029", "LONG": strings.Repeat("x", 20000),
+	}
+}
+
+// TestCluster_configBytes reads config vars back inside web and worker: byte for byte.
+func TestCluster_configBytes(t *testing.T) {
+	t.Parallel()
+	d := startDaemon(t, quick()...)
+	want := awkward()
+	d.do(http.MethodPost, "/apps", `{"name":"bytes"}`, http.StatusCreated, nil)
+	body, err := json.Marshal(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.do(http.MethodPatch, "/apps/bytes-default/config-vars", string(body), http.StatusOK, nil)
+	d.do(http.MethodPost, "/apps/bytes-default/formation", `{"type":"web","command":"httpd -f -p 9000"}`, http.StatusOK, nil)
+	d.do(http.MethodPost, "/apps/bytes-default/formation", `{"type":"worker","command":"sleep 1000"}`, http.StatusOK, nil)
+	d.do(http.MethodPost, "/apps/bytes-default/builds", `{"url":"`+d.cluster.Image(t, "busybox")+`"}`, http.StatusCreated, nil)
+	for _, dynoType := range []string{"web", "worker"} {
+		y := d.waitDynos("bytes-default", dynoType, time.Minute, allReady(1))[0]
+		got := d.environment(y)
+		for name, value := range want {
+			if got[name] != value {
+				t.Errorf("%s: %s arrived as %q, want %q", dynoType, name, got[name], value)
+			}
+		}
+		for name, value := range map[string]string{
+			"DYNO": dynoType + ".1", "DYNOMAD_APP": "bytes-default", "DYNOMAD_SPACE": "default", "DYNOMAD_RELEASE": "v2",
+		} {
+			if got[name] != value {
+				t.Errorf("%s: %s is %q, want %q", dynoType, name, got[name], value)
+			}
+		}
+		if port, has := got["PORT"]; has != (dynoType == "web") || (has && port != "9000") {
+			t.Errorf("%s: PORT is %q (%t)", dynoType, port, has)
+		}
+	}
+}
+
+// environment reads the environment that a dyno's container was started with.
+func (d *daemon) environment(y dyno) map[string]string {
+	d.tb.Helper()
+	ctx, cancel := context.WithTimeout(d.tb.Context(), 20*time.Second)
+	defer cancel()
+	nomad := d.cluster.NomadClient()
+	alloc, _, err := nomad.Allocations().Info(y.ID, (&api.QueryOptions{}).WithContext(ctx))
+	if err != nil {
+		d.tb.Fatalf("reading allocation %s: %v", y.ID, err)
+	}
+	var out, errs bytes.Buffer
+	code, err := nomad.Allocations().Exec(ctx, alloc, y.Type, false, []string{"cat", "/proc/1/environ"}, strings.NewReader(""), &out, &errs, nil, nil)
+	if err != nil || code != 0 {
+		d.tb.Fatalf("reading the environment of %s: exit %d, %v, %s", y.Name, code, err, errs.String())
+	}
+	env := map[string]string{}
+	for pair := range strings.SplitSeq(strings.TrimSuffix(out.String(), "\x00"), "\x00") {
+		name, value, _ := strings.Cut(pair, "=")
+		env[name] = value
+	}
+	return env
+}
+
+// TestCluster_planted plants secrets and looks for them in everything that the run wrote or shows.
+func TestCluster_planted(t *testing.T) {
+	t.Parallel()
+	d := startDaemon(t, append(quick(), "DYNOMAD_LOG_LEVEL=trace")...)
+	const secret = "pl4nted-s3cret-value-of-a-config-var"
+	d.do(http.MethodPost, "/apps", `{"name":"planted"}`, http.StatusCreated, nil)
+	d.do(http.MethodPatch, "/apps/planted-default/config-vars", `{"SECRET":"`+secret+`"}`, http.StatusOK, nil)
+	d.do(http.MethodPatch, "/apps/planted-default/config-vars", `{"SECRET":"`+secret+`","PORT":"`+secret+`"}`, http.StatusConflict, nil)
+	d.do(http.MethodPatch, "/apps/planted-default/config-vars", `{"BAD":["`+secret+`"]}`, http.StatusUnprocessableEntity, nil)
+	d.do(http.MethodPost, "/apps/planted-default/formation", `{"type":"web"}`, http.StatusOK, nil)
+	d.do(http.MethodPost, "/apps/planted-default/formation", `{"type":"job","oneoff":true,"command":"true","options":{"env":{"ALSO":"`+secret+`"}}}`, http.StatusOK, nil)
+	d.do(http.MethodPost, "/apps/planted-default/builds", `{"url":"docker://user:`+secret+`@registry/x:1"}`, http.StatusUnprocessableEntity, nil)
+	d.do(http.MethodPost, "/apps/planted-default/builds", `{"url":"`+d.cluster.Image(t, "hello")+`"}`, http.StatusCreated, nil)
+	d.waitDynos("planted-default", "web", time.Minute, allReady(1))
+	if page := d.page("planted-default", "/env"); !strings.Contains(page, secret) {
+		t.Fatalf("the dyno does not have the secret, so the search below would prove nothing: %s", page)
+	}
+
+	needles := map[string]string{
+		"plain": secret, "base64": base64.StdEncoding.EncodeToString([]byte(secret))[:44], "hex": hex.EncodeToString([]byte(secret)),
+	}
+	look := func(where string, content []byte) {
+		for how, needle := range needles {
+			if bytes.Contains(content, []byte(needle)) {
+				t.Errorf("the secret stands in %s (%s)", where, how)
+			}
+		}
+		if bytes.Contains(content, []byte(d.token)) {
+			t.Errorf("the root token stands in %s", where)
+		}
+	}
+	if err := d.process.Kill(); err != nil { // as a crash leaves it, write-ahead log and all
+		t.Fatal(err)
+	}
+	err := filepath.WalkDir(d.dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		look(path, content)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.process.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{
+		"/apps/planted-default/releases", "/apps/planted-default/audits", "/audits", "/apps/planted-default/builds", "/apps/planted-default",
+		"/apps/planted-default/dynos", "/readyz", "/metrics",
+	} {
+		_, body, err := d.try(t.Context(), http.MethodGet, path, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		look("GET "+path, body)
+	}
+	for _, path := range []string{
+		"/v1/job/planted-default", "/v1/job/planted-default/versions", "/v1/job/planted-default/allocations", "/v1/job/planted-default/evaluations",
+		"/v1/job/planted-default/submission?version=0", "/v1/vars?prefix=dynomad/planted-default",
+	} {
+		look("Nomad's "+path, d.nomadAnswer(path))
+	}
+}
+
+// nomadAnswer gives what Nomad's API says at a path.
+func (d *daemon) nomadAnswer(path string) []byte {
+	d.tb.Helper()
+	body, err := d.cluster.NomadClient().Raw().Response(path, nil)
+	if err != nil {
+		return []byte(err.Error())
+	}
+	defer body.Close() //nolint:errcheck // read only
+	text, err := io.ReadAll(body)
+	if err != nil {
+		d.tb.Fatalf("reading %s: %v", path, err)
+	}
+	return text
+}

@@ -1,0 +1,135 @@
+package jobs_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dynomad/dynomad"
+	"github.com/dynomad/dynomad/jobs"
+)
+
+var dynosNow = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+// alloc makes an allocation that runs since a minute, changed as asked.
+func alloc(id, group string, index int32, change func(*jobs.Alloc)) jobs.Alloc {
+	began := dynosNow.Add(-time.Minute).UnixNano()
+	a := jobs.Alloc{
+		ID: id, JobID: "api-default", Group: group, Index: index, VersionKnown: true, Created: began, Modified: began,
+		Desired: "run", Client: "running", Task: jobs.TaskSummary{State: "running", Started: began},
+	}
+	if change != nil {
+		change(&a)
+	}
+	return a
+}
+
+func ended(client, desired string) func(*jobs.Alloc) {
+	return func(a *jobs.Alloc) {
+		a.Client, a.Desired = client, desired
+		a.Task = jobs.TaskSummary{State: "dead", Started: a.Created, Finished: dynosNow.Add(-30 * time.Second).UnixNano()}
+		a.Task.Exit = jobs.Exit{At: a.Task.Finished, Code: 1}
+	}
+}
+
+func older(a jobs.Alloc) jobs.Alloc {
+	a.Created -= int64(time.Hour)
+	return a
+}
+
+func appInput(maintenance bool, types []dynomad.DynoType, allocs ...jobs.Alloc) jobs.AppInput {
+	return jobs.AppInput{
+		Settings: viewSettings(), Allocs: allocs, Now: dynosNow,
+		State: dynomad.AppState{
+			App: dynomad.App{ID: "a1", Name: "api-default", Maintenance: maintenance}, Types: types,
+			Wanted: &dynomad.Release{Version: 2}, Build: &dynomad.Build{Image: "x:1", ProcessTypes: map[string]string{"worker": "w"}},
+		},
+		Contents: map[uint64]map[string]jobs.GroupContent{0: {
+			"web": {Release: 1, Checked: true, Number: 1234567890}, "worker": {Release: 1, Number: 1234567891},
+		}},
+	}
+}
+
+func TestDynos(t *testing.T) {
+	t.Parallel()
+	two := web()
+	two.Quantity = 2
+	none := worker()
+	none.Quantity = 0
+	tests := []struct {
+		name string
+		in   jobs.AppInput
+		want []string
+	}{
+		{"nothing", appInput(false, nil), nil},
+		{"not placed", appInput(false, []dynomad.DynoType{two, worker()}), []string{"web.1 waiting", "web.2 waiting", "worker.1 waiting"}},
+		{
+			"one of two", appInput(false, []dynomad.DynoType{two}, alloc("b", "web", 1, nil)),
+			[]string{"web.1 waiting", "web.2 running"},
+		},
+		{
+			"sorted by type, index, age", appInput(false, []dynomad.DynoType{two, worker()},
+				alloc("w", "worker", 0, nil), alloc("new", "web", 1, nil), older(alloc("old", "web", 1, nil)), alloc("c", "web", 0, nil)),
+			[]string{"web.1 running", "web.2 running", "web.2 running", "worker.1 running"},
+		},
+		{
+			"stopping leaves its place", appInput(false, []dynomad.DynoType{web()}, alloc("a", "web", 0, func(a *jobs.Alloc) { a.Desired = "stop" })),
+			[]string{"web.1 stopping", "web.1 waiting"},
+		},
+		{
+			"crashed keeps its place", appInput(false, []dynomad.DynoType{worker()}, alloc("a", "worker", 0, ended("failed", "run"))),
+			[]string{"worker.1 app-crashed"},
+		},
+		{
+			"crashed with a successor", appInput(false, []dynomad.DynoType{worker()},
+				older(alloc("a", "worker", 0, ended("failed", "run"))), alloc("b", "worker", 0, nil)),
+			[]string{"worker.1 running"},
+		},
+		{
+			"crashed with a successor that was withdrawn", appInput(false, []dynomad.DynoType{worker()},
+				older(alloc("a", "worker", 0, ended("failed", "run"))), alloc("b", "worker", 0, ended("failed", "stop"))),
+			[]string{"worker.1 app-crashed", "worker.1 stopped"},
+		},
+		{"crashed and scaled away", appInput(false, []dynomad.DynoType{none}, alloc("a", "worker", 0, ended("failed", "run"))), nil},
+		{"crashed and type deleted", appInput(false, nil, alloc("a", "worker", 0, ended("failed", "run"))), nil},
+		{"maintenance", appInput(true, []dynomad.DynoType{two}), nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var got []string
+			for _, d := range jobs.Dynos(tt.in) {
+				got = append(got, d.TypeN+" "+string(d.State))
+			}
+			if diff := cmp.Diff(got, tt.want); diff != "" {
+				t.Errorf("dynos (-got +want):\n%s", diff)
+			}
+		})
+	}
+}
+
+// The answer does not hang on the order of the allocations.
+func TestDynos_steady(t *testing.T) {
+	t.Parallel()
+	allocs := []jobs.Alloc{alloc("a", "web", 0, nil), alloc("b", "web", 0, nil), alloc("c", "worker", 0, nil), alloc("d", "web", 10, nil)}
+	want := jobs.Dynos(appInput(false, []dynomad.DynoType{web()}, allocs...))
+	slices.Reverse(allocs)
+	if diff := cmp.Diff(jobs.Dynos(appInput(false, []dynomad.DynoType{web()}, allocs...)), want); diff != "" {
+		t.Errorf("dynos differ:\n%s", diff)
+	}
+}
+
+func TestDynos_leftOut(t *testing.T) {
+	t.Parallel()
+	in := appInput(false, []dynomad.DynoType{web(), worker()})
+	in.LeftOut = map[string]bool{"worker": true}
+	if got := jobs.Dynos(in); len(got) != 1 || got[0].Type != "web" {
+		t.Errorf("dynos are %+v, want one web", got)
+	}
+	in.State.Wanted = nil
+	if got := jobs.Dynos(in); got == nil || len(got) != 0 {
+		t.Errorf("dynos without a release are %+v", got)
+	}
+}
