@@ -42,6 +42,7 @@ unit: ## unit tests with the race detector, in random order
 .PHONY: cluster
 cluster: build ## tests on a real Nomad, Consul, Traefik and Docker
 	$(GO) test -race -tags integration -p 1 -count=1 -timeout 20m ./jobs ./nomad/... ./cmd/...
+	DYNOMAD_TEST_ACL=1 $(GO) test -race -tags integration -p 1 -count=1 -timeout 20m ./cmd/dynomad
 
 .PHONY: lint
 lint: bin/golangci-lint ## formatting, vet and linters

@@ -52,12 +52,12 @@ func (p *Platform) CreateAuthorization(ctx context.Context, n NewAuthorization, 
 		a.AppID, a.SpaceID = s.App.ID, ""
 	}
 	if n.Space != "" {
-		if who.AppID != "" {
-			return Authorization{}, Errorf(Forbidden, "This token is tied to one app and cannot make one for a space.")
-		}
 		space, err := p.Space(ctx, n.Space)
 		if err != nil {
 			return Authorization{}, err
+		}
+		if who.AppID != "" {
+			return Authorization{}, Errorf(Forbidden, "This token is tied to one app and cannot make one for a space.")
 		}
 		a.SpaceID = space.ID
 	}

@@ -150,3 +150,114 @@ func TestCluster_daemonKilled(t *testing.T) {
 		}
 	}
 }
+
+// TestCluster_nomadAway cuts the daemon off from Nomad and Consul: writes are accepted at once, reads go on and say how old
+// they are, and everything is made up for when the connection is back.
+func TestCluster_nomadAway(t *testing.T) {
+	t.Parallel()
+	cluster := shared.Cluster(t)
+	nomad, consul := proxyTo(t, cluster.NomadAddr()), proxyTo(t, cluster.ConsulAddr())
+	d := startDaemon(t, append(quick(), "NOMAD_ADDR=http://"+nomad.Addr(), "CONSUL_HTTP_ADDR="+consul.Addr())...)
+	image := cluster.Image(t, "hello")
+	d.do(http.MethodPost, "/apps", `{"name":"away"}`, http.StatusCreated, nil)
+	d.do(http.MethodPost, "/apps/away-default/builds", `{"url":"`+image+`"}`, http.StatusCreated, nil)
+	before := d.waitDynos("away-default", "web", time.Minute, allReady(1))
+
+	for _, p := range []*nomadtest.Proxy{nomad, consul} {
+		if err := p.Cut(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.waitStale("away-default", true)
+	d.do(http.MethodPatch, "/apps/away-default/formation/web", `{"quantity":2}`, http.StatusOK, nil)
+	d.do(http.MethodPost, "/apps", `{"name":"awaytoo"}`, http.StatusCreated, nil)
+	d.do(http.MethodPost, "/apps/awaytoo-default/builds", `{"url":"`+image+`"}`, http.StatusCreated, nil)
+	if list, err := d.dynos(t.Context(), "away-default"); err != nil || !slices.ContainsFunc(list, func(y dyno) bool { return y.ID == before[0].ID }) {
+		t.Errorf("while cut off the last known dyno is not shown: %+v, %v", list, err)
+	}
+
+	for _, p := range []*nomadtest.Proxy{nomad, consul} {
+		if err := p.Resume(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.waitDynos("away-default", "web", time.Minute, allReady(2))
+	d.waitDynos("awaytoo-default", "web", time.Minute, allReady(1))
+	d.waitStale("away-default", false)
+}
+
+func proxyTo(tb testing.TB, target string) *nomadtest.Proxy {
+	tb.Helper()
+	p, err := nomadtest.NewProxy(tb.Context(), target)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := p.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return p
+}
+
+// waitStale waits until the answer about an app's dynos says, or no longer says, that it is old.
+func (d *daemon) waitStale(app string, want bool) {
+	d.tb.Helper()
+	nomadtest.Eventually(d.tb, 30*time.Second, func(ctx context.Context) error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.url+"/apps/"+app+"/dynos", nil)
+		if err != nil {
+			return err
+		}
+		req.Header.Set("Authorization", d.token)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close() //nolint:errcheck // its header is wanted
+		if stale := resp.Header.Get("Dynomad-Stale"); (stale != "") != want {
+			return fmt.Errorf("Dynomad-Stale is %q", stale)
+		}
+		return nil
+	})
+}
+
+// TestCluster_idle counts what an idle daemon asks of Nomad and Consul: not per app.
+func TestCluster_idle(t *testing.T) {
+	t.Parallel()
+	cluster := shared.Cluster(t)
+	nomad := proxyTo(t, cluster.NomadAddr())
+	d := startDaemon(t, append(quick(), "NOMAD_ADDR=http://"+nomad.Addr())...)
+	image := cluster.Image(t, "hello")
+	d.do(http.MethodPost, "/apps", `{"name":"idle"}`, http.StatusCreated, nil)
+	d.do(http.MethodPost, "/apps/idle-default/builds", `{"url":"`+image+`"}`, http.StatusCreated, nil)
+	d.waitDynos("idle-default", "web", time.Minute, allReady(1))
+	d.waitRelease("idle-default", 1, "succeeded")
+	nomadtest.Eventually(t, 30*time.Second, func(context.Context) error { // the loop's last looks after the release
+		before := perApp(nomad.Requests())
+		time.Sleep(3 * time.Second) // a stretch of idleness, not a wait for a condition
+		if after := perApp(nomad.Requests()); after != before {
+			return fmt.Errorf("requests about the app: %d, then %d", before, after)
+		}
+		return nil
+	})
+	nomad.Reset()
+	for range 200 {
+		if _, err := d.dynos(t.Context(), "idle-default"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := perApp(nomad.Requests()); n != 0 {
+		t.Errorf("200 GET dynos caused requests to Nomad: %v", nomad.Requests())
+	}
+}
+
+// perApp counts the requests that are about one job, allocation or variable.
+func perApp(requests map[string]int) int {
+	n := 0
+	for what, times := range requests {
+		if strings.Contains(what, "/v1/job/") || strings.Contains(what, "/v1/var/") || strings.Contains(what, "/v1/allocation/") || strings.Contains(what, "/v1/evaluation/") {
+			n += times
+		}
+	}
+	return n
+}

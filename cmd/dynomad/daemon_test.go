@@ -22,8 +22,11 @@ import (
 	"github.com/dynomad/dynomad/nomad/nomadtest"
 )
 
-// shared is the one cluster of these tests.
-var shared nomadtest.Shared
+// shared is the one cluster of these tests. With DYNOMAD_TEST_ACL it has ACLs on, in Nomad and in Consul, and the daemon has
+// exactly the rights that docs/policies/ names: make cluster runs the tests both ways.
+var shared = nomadtest.Shared{Config: nomadtest.Config{ACL: guarded()}}
+
+func guarded() bool { return os.Getenv("DYNOMAD_TEST_ACL") != "" }
 
 func TestMain(m *testing.M) { os.Exit(shared.Run(m)) }
 
@@ -63,6 +66,15 @@ func quick() []string {
 func startDaemon(tb testing.TB, env ...string) *daemon {
 	tb.Helper()
 	cluster := shared.Cluster(tb)
+	if guarded() {
+		env = append(env, grant(tb, cluster)...)
+	}
+	return startDaemonOn(tb, cluster, env...)
+}
+
+// startDaemonOn is startDaemon on a cluster of the test's own.
+func startDaemonOn(tb testing.TB, cluster *nomadtest.Cluster, env ...string) *daemon {
+	tb.Helper()
 	path, err := binary()
 	if err != nil {
 		tb.Fatal(err)

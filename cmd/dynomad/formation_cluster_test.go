@@ -21,10 +21,11 @@ import (
 )
 
 // TestCluster_typesApart changes one dyno type and sees the other one's dynos stay; scaling restarts nothing; a changed
-// health check path is a rollout that loses no request.
+// health check path is a rollout that loses no request. The drain is longer than in the other tests: Traefik takes up changes
+// at most every two seconds (providersThrottleDuration), and other tests change their apps at the same time.
 func TestCluster_typesApart(t *testing.T) {
 	t.Parallel()
-	d := startDaemon(t, quick()...)
+	d := startDaemon(t, append(quick(), "DYNOMAD_DRAIN=6s")...)
 	d.do(http.MethodPost, "/apps", `{"name":"apart"}`, http.StatusCreated, nil)
 	d.do(http.MethodPost, "/apps/apart-default/formation", `{"type":"web","quantity":2,"healthcheck":"/health"}`, http.StatusOK, nil)
 	d.do(http.MethodPost, "/apps/apart-default/formation", `{"type":"worker","command":"/app worker"}`, http.StatusOK, nil)

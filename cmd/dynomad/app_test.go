@@ -1,0 +1,191 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// lockedBuffer is a log that may be read while it is written.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// closedPort gives an address that nothing listens on.
+func closedPort(t *testing.T) string {
+	t.Helper()
+	var lc net.ListenConfig
+	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return l.Addr().String()
+}
+
+// lonely starts a daemon whose Nomad and Consul do not answer, and gives its URL, its token and how to end it.
+func lonely(t *testing.T, dir string) (url, token string, stop func() error) {
+	t.Helper()
+	t.Setenv("NOMAD_ADDR", "http://"+closedPort(t))
+	t.Setenv("CONSUL_HTTP_ADDR", closedPort(t))
+	config := defaultConfig()
+	config.Listen, config.DataDir = closedPort(t), dir
+	if err := config.finish(os.Getenv); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	var log lockedBuffer
+	go func() { ended <- serve(ctx, config, &log) }()
+	stop = func() error { cancel(); return <-ended }
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		if status, _ := ask(t, http.MethodGet, "http://"+config.Listen+"/healthz", "", ""); status == http.StatusOK {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the daemon does not serve: %v\n%s", stop(), log.String())
+		}
+		time.Sleep(10 * time.Millisecond) // between two looks at a condition
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "root-token"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "http://" + config.Listen, strings.TrimSpace(string(text)), stop
+}
+
+// ask sends a request and gives the answer's status, 0 if there was none, and body.
+func ask(t *testing.T, method, url, token, body string) (int, string) {
+	t.Helper()
+	status, _, text := askFull(t, method, url, token, body)
+	return status, text
+}
+
+func askFull(t *testing.T, method, url, token, body string) (int, http.Header, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", token)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, nil, err.Error()
+	}
+	defer resp.Body.Close() //nolint:errcheck // read only
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, resp.Header, string(text)
+}
+
+// TestServe_alone runs the daemon with Nomad and Consul away: it serves, accepts writes, says what is missing, and keeps all
+// over a restart.
+func TestServe_alone(t *testing.T) {
+	dir := t.TempDir()
+	url, token, stop := lonely(t, dir)
+	status, body := ask(t, http.MethodGet, url+"/readyz", "", "")
+	if status != http.StatusServiceUnavailable || !strings.Contains(body, `"nomad"`) || !strings.Contains(body, `"consul"`) {
+		t.Errorf("GET /readyz: %d %s; want 503 that names nomad and consul", status, body)
+	}
+	for _, request := range [][2]string{
+		{"/apps", `{"name":"x"}`},
+		{"/apps/x-default/builds", `{"url":"nginx:1.27"}`},
+	} {
+		if status, body := ask(t, http.MethodPost, url+request[0], token, request[1]); status != http.StatusCreated {
+			t.Errorf("POST %s with Nomad away: %d %s", request[0], status, body)
+		}
+	}
+	status, header, body := askFull(t, http.MethodGet, url+"/apps/x-default/dynos", token, "")
+	var dynos []struct{ State, Type string }
+	if err := json.Unmarshal([]byte(body), &dynos); err != nil {
+		t.Fatal(err)
+	}
+	if status != http.StatusOK || header.Get("Dynomad-Stale") == "" || len(dynos) != 1 || dynos[0].State != "waiting" {
+		t.Errorf("GET dynos: %d, stale %q, %s; want one waiting web and how stale that is", status, header.Get("Dynomad-Stale"), body)
+	}
+	if err := stop(); err != nil {
+		t.Errorf("stopping: %v", err)
+	}
+
+	url, again, stop := lonely(t, dir)
+	if again != token {
+		t.Error("a restart made another root token")
+	}
+	if status, body := ask(t, http.MethodGet, url+"/apps/x-default/formation", token, ""); status != http.StatusOK || !strings.Contains(body, `"web"`) {
+		t.Errorf("after a restart: %d %s", status, body)
+	}
+	if err := stop(); err != nil {
+		t.Errorf("stopping again: %v", err)
+	}
+	for _, name := range []string{"root-token", "secret.key", "dynomad.db"} {
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if mode := info.Mode().Perm(); mode != 0o600 {
+			t.Errorf("%s has mode %o, want 600", name, mode)
+		}
+	}
+}
+
+// TestServe_twice starts a second daemon on the data folder of a running one.
+func TestServe_twice(t *testing.T) {
+	dir := t.TempDir()
+	_, _, stop := lonely(t, dir)
+	config := defaultConfig()
+	config.Listen, config.DataDir = closedPort(t), dir
+	if err := config.finish(os.Getenv); err != nil {
+		t.Fatal(err)
+	}
+	if err := serve(t.Context(), config, io.Discard); err == nil || !strings.Contains(err.Error(), "another dynomad") {
+		t.Errorf("a second daemon on the same folder: %v", err)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestServe_addressTaken wants an error and everything closed.
+func TestServe_addressTaken(t *testing.T) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() //nolint:errcheck // the test is over
+	config := defaultConfig()
+	config.Listen, config.DataDir = l.Addr().String(), t.TempDir()
+	if err := config.finish(func(string) string { return "" }); err != nil {
+		t.Fatal(err)
+	}
+	if err := serve(t.Context(), config, io.Discard); err == nil || !strings.Contains(err.Error(), "listening for the api") {
+		t.Errorf("got %v", err)
+	}
+}
