@@ -44,6 +44,7 @@ type Edit struct {
 	Config    *Config    // a new config version, from now on the app's
 	Build     *Build     // appended
 	Release   *Release   // appended
+	Stops     []DynoStop // dynos to be replaced; once more is fine
 	Audits    []Audit
 }
 
@@ -59,6 +60,7 @@ type Wanted struct {
 	Deleted bool         // the app was deleted: its job and variables are to go
 	Release ConfigVars   // config vars of AppState.Wanted
 	Configs []ConfigRef  // every version that may have a variable in Nomad
+	Stops   []DynoStop   // dynos that are to be replaced
 	Applied AppliedState // what the loop last did
 }
 

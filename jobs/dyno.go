@@ -160,7 +160,7 @@ func (in DynoInput) passing() bool { return in.Health.Known && in.Health.Passing
 
 // exitCode gives the exit code of a dyno that has ended.
 func (in DynoInput) exitCode(state dynomad.DynoState) *int {
-	ended := state == dynomad.StateStopped || state == dynomad.StateAppCrashed
+	ended := state == dynomad.StateStopped || state == dynomad.StateAppCrashed || (state == dynomad.StateStartFailure && in.notExecuted())
 	if !ended || in.Alloc.Task.Exit.At == 0 {
 		return nil
 	}

@@ -23,13 +23,14 @@ type AppInput struct {
 }
 
 // Dynos gives an app's dynos: those that Nomad has, and a row for each that is wanted and not placed. They are sorted by
-// type, index and age.
+// type, index and age. An allocation whose job version is not known yet is no dyno for that instant: it would be shown without
+// its release and under another name than it has ever after.
 func Dynos(in AppInput) []dynomad.Dyno {
 	rows := []row{}
 	taken := map[string][]int{}
 	newest := newestBySlot(in.Allocs)
 	for _, a := range in.Allocs {
-		if !Listed(a, in.Now) || in.left(a, newest) {
+		if !a.VersionKnown || !Listed(a, in.Now) || in.left(a, newest) {
 			continue
 		}
 		r := row{Dyno: Dyno(in.dynoInput(a)), index: int(a.Index)}

@@ -39,6 +39,9 @@ func (in DynoInput) stoppingInfo() string {
 
 func (in DynoInput) startFailureInfo() string {
 	why := in.Alloc.Task.Failure
+	if why == "" && in.notExecuted() {
+		return in.notExecutedInfo()
+	}
 	if why == "" {
 		why = in.Alloc.ClientText
 	}
@@ -46,6 +49,22 @@ func (in DynoInput) startFailureInfo() string {
 		return fmt.Sprintf("It could not start from the image %s: %s", in.Content.Image, clause(why))
 	}
 	return "It could not start: " + clause(why)
+}
+
+// notExecutedInfo says which command cannot be executed. A shell may have said so of a command of its own.
+func (in DynoInput) notExecutedInfo() string {
+	code := in.Alloc.Task.Exit.Code
+	text := "It could not start: command not found"
+	if code == exitNotExecutable {
+		text = "It could not start: command cannot be executed"
+	}
+	if in.Content != nil {
+		text += " in the image " + in.Content.Image
+	}
+	if in.Content != nil && len(in.Content.Command) > 0 {
+		return fmt.Sprintf("%s: %s (exit code %d).", text, oneLine(joinWords(in.Content.Command)), code)
+	}
+	return fmt.Sprintf("%s (exit code %d).", text, code)
 }
 
 func (in DynoInput) crashInfo() string {
@@ -68,6 +87,8 @@ func (in DynoInput) exitText() string {
 	switch {
 	case exit.At == 0:
 		return ""
+	case in.notExecuted():
+		return in.notExecutedInfo()
 	case exit.OOM && in.Content != nil:
 		return fmt.Sprintf("It was killed for using more than its limit of %d MiB of memory (exit code %d).", in.Content.MemoryLimitMB, exit.Code)
 	case exit.OOM:
@@ -76,8 +97,8 @@ func (in DynoInput) exitText() string {
 		return fmt.Sprintf("Its process was ended by signal %d (exit code %d).", exit.Signal, exit.Code)
 	case exit.Code > 128 && exit.Code <= 128+64: // how init and shells pass a signal on
 		return fmt.Sprintf("Its process was ended by signal %d (exit code %d).", exit.Code-128, exit.Code)
-	case exit.Code == 126 || exit.Code == 127: // what init and shells say of a command that they cannot start
-		return fmt.Sprintf("Its process ended with exit code %d: the command was not found in the image or cannot be executed.", exit.Code)
+	case exit.Code == exitNotExecutable || exit.Code == exitNotFound:
+		return fmt.Sprintf("Its process ended with exit code %d, by which shells tell of a command that cannot be found or executed.", exit.Code)
 	}
 	return fmt.Sprintf("Its process ended with exit code %d.", exit.Code)
 }
@@ -134,12 +155,23 @@ func sentence(s string) string {
 
 // clause makes the end of a sentence of what Nomad or Consul said: on one line, not too long, with a full stop.
 func clause(s string) string {
+	s = oneLine(s)
+	for _, end := range []string{".", "!", "…"} {
+		if strings.HasSuffix(s, end) {
+			return s
+		}
+	}
+	if s == "" {
+		return s
+	}
+	return s + "."
+}
+
+// oneLine puts a text on one line and cuts it short.
+func oneLine(s string) string {
 	s = strings.Join(strings.Fields(strings.ToValidUTF8(s, "")), " ")
 	if len(s) > maxInfo {
 		return strings.ToValidUTF8(s[:maxInfo], "") + "…"
 	}
-	if s == "" || strings.HasSuffix(s, ".") || strings.HasSuffix(s, "!") {
-		return s
-	}
-	return s + "."
+	return s
 }

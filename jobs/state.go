@@ -53,13 +53,22 @@ func (a Alloc) stopped() bool {
 
 func (in DynoInput) stopping() bool { return in.Alloc.Stopping() }
 
-// startFailed reports whether the process could not be started, or the allocation failed before there was one.
+// startFailed reports whether the process could not be started, or the allocation failed before there was one. Where init
+// cannot execute the command, Nomad sees a process that ends, again and again.
 func (in DynoInput) startFailed() bool {
 	t := in.Alloc.Task
 	if t.State != taskRunning && t.Failure != "" {
 		return true
 	}
+	if in.crashed() && in.notExecuted() {
+		return true
+	}
 	return in.Alloc.Client == api.AllocClientStatusFailed && t.Started == 0 && t.Exit.At == 0
+}
+
+// notExecuted reports whether the dyno's command cannot be executed. One that a deployment found healthy could be.
+func (in DynoInput) notExecuted() bool {
+	return in.Alloc.Health != Healthy && in.Alloc.Task.notExecuted()
 }
 
 // crashed reports whether the process ended by itself: not long ago, or for good.

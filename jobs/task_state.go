@@ -27,6 +27,7 @@ type TaskSummary struct {
 	Finished int64
 
 	Exit    Exit   // how the process ended last by itself
+	Ran     bool   // one of its processes was surely the image's, not the init that could not start it
 	Failure string // why it could not be started, in Nomad's words; "" once it was
 	Missing bool   // its templates wait for a variable
 	Doing   string // the last event's text
@@ -38,8 +39,19 @@ type Exit struct {
 	Code    int32
 	Signal  int32
 	OOM     bool
-	ByOrder bool // Nomad ended it
+	ByOrder bool  // Nomad ended it
+	Up      int64 // how long the process had run; -1 if its start is forgotten
 }
+
+// execTime is longer than init takes to find out that it cannot execute a command, which takes milliseconds (7 ms were seen
+// on an idle machine), and shorter than what a program that starts and then fails takes to do anything worth a dyno.
+const execTime = time.Second
+
+// Exit codes by which init says that it could not execute the command, and shells that they could not execute one.
+const (
+	exitNotExecutable = 126
+	exitNotFound      = 127
+)
 
 // summarize reads a task's state. Its events come oldest first.
 func summarize(s *api.TaskState) TaskSummary {
@@ -50,10 +62,15 @@ func summarize(s *api.TaskState) TaskSummary {
 		State: intern(s.State), Failed: s.Failed, Restarts: uint32(min(s.Restarts, 1<<32-1)),
 		Started: nanos(s.StartedAt), Finished: nanos(s.FinishedAt),
 	}
+	var began int64 // the last start before the event
 	for _, e := range s.Events {
-		if e != nil {
-			t.apply(e)
+		if e == nil {
+			continue
 		}
+		if e.Type == api.TaskStarted {
+			began = e.Time
+		}
+		t.apply(e, began)
 	}
 	if t.State == taskRunning {
 		t.Failure, t.Missing = "", false
@@ -61,8 +78,8 @@ func summarize(s *api.TaskState) TaskSummary {
 	return t
 }
 
-// apply takes in the next event.
-func (t *TaskSummary) apply(e *api.TaskEvent) {
+// apply takes in the next event. The process that it is about began at a time, 0 if that event is forgotten.
+func (t *TaskSummary) apply(e *api.TaskEvent, began int64) {
 	t.Doing = intern(e.DisplayMessage)
 	switch e.Type {
 	case api.TaskStarted:
@@ -76,6 +93,11 @@ func (t *TaskSummary) apply(e *api.TaskEvent) {
 	case api.TaskTerminated:
 		t.Exit = exitOf(e)
 		t.Exit.ByOrder = t.Killing
+		t.Exit.Up = -1
+		if began != 0 {
+			t.Exit.Up = e.Time - began
+		}
+		t.Ran = t.Ran || !t.Exit.mayBeInits()
 	case api.TaskDriverFailure, api.TaskSetupFailure, api.TaskFailedValidation, api.TaskArtifactDownloadFailed:
 		t.Failure = e.DisplayMessage
 	case taskTemplate:
@@ -96,6 +118,22 @@ func exitOf(e *api.TaskEvent) Exit {
 	return exit
 }
 
+// mayBeInits reports whether the exit can be that of an init which could not execute the command. A process that Nomad ended
+// tells nothing.
+func (e Exit) mayBeInits() bool {
+	said := e.Code == exitNotExecutable || e.Code == exitNotFound
+	return e.ByOrder || said && e.Up < int64(execTime) && !e.OOM && e.Signal == 0
+}
+
+// notExecuted reports whether the task's command cannot be executed: every process of it that is known of ended at once with
+// one of init's exit codes. Docker starts init, which is always there, so that Nomad knows a missing command only as an exit.
+// A command that did anything else even once exists, so that an application which itself ends with such a code later, or in
+// a later run, has crashed. One that does so at once and always cannot be told apart: a shell whose command is not found, a
+// program whose libraries are. It could not start either.
+func (t TaskSummary) notExecuted() bool {
+	return t.Exit.At != 0 && t.Exit.Up >= 0 && !t.Exit.ByOrder && t.Exit.mayBeInits() && !t.Ran
+}
+
 // mergeTasks gives the later summary, with the last exit that only the earlier one has still seen.
 func mergeTasks(earlier, later TaskSummary) TaskSummary {
 	if later.Exit.At < earlier.Exit.At {
@@ -103,6 +141,7 @@ func mergeTasks(earlier, later TaskSummary) TaskSummary {
 	}
 	later.Started = max(later.Started, earlier.Started)
 	later.Restarts = max(later.Restarts, earlier.Restarts)
+	later.Ran = later.Ran || earlier.Ran
 	if later.State == "" {
 		later.State = earlier.State
 	}

@@ -51,9 +51,15 @@ func refused(err error) bool {
 	return answer.StatusCode() == http.StatusForbidden || answer.StatusCode() == http.StatusUnauthorized
 }
 
-// refusedSpec reports whether Nomad found fault with a job itself; it answers that with a 500 too.
+// refusedSpec reports whether Nomad found fault with a job itself. It answers that with a 500 too, as a list of what is wrong
+// (hashicorp/go-multierror), and a namespace that does not exist with a sentence.
 func refusedSpec(body string) bool {
-	return strings.Contains(body, "validation failed") || strings.Contains(body, "Task group") && strings.Contains(body, "invalid")
+	for _, mark := range []string{"1 error occurred:", " errors occurred:", "nonexistent namespace"} {
+		if strings.Contains(body, mark) {
+			return true
+		}
+	}
+	return false
 }
 
 func unavailable(cause error, format string, args ...any) error {

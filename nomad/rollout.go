@@ -1,6 +1,7 @@
 package nomad
 
 import (
+	"cmp"
 	"context"
 	"sort"
 
@@ -76,11 +77,32 @@ func (c *Client) rolloutByEval(ctx context.Context, namespace, evalID string) (j
 	if err != nil {
 		return jobs.Rollout{}, err
 	}
-	switch eval.Status {
-	case "complete", "canceled":
+	next := cmp.Or(eval.NextEval, eval.BlockedEval)
+	switch {
+	case eval.Status == "complete":
 		return jobs.Rollout{State: jobs.RolloutSucceeded}, nil
-	case "failed":
+	case eval.Status == "canceled":
+		return c.rolloutByOtherEval(ctx, namespace, eval.JobID)
+	case eval.Status == "failed" && next != "": // Nomad tries again
+		return c.rolloutByEval(ctx, namespace, next)
+	case eval.Status == "failed":
 		return jobs.Rollout{State: jobs.RolloutFailed, Reason: eval.StatusDescription}, nil
 	}
 	return jobs.Rollout{State: jobs.RolloutRunning}, nil
+}
+
+// rolloutByOtherEval ends a rollout whose evaluation was dropped for a later one of the same job, once none is to come.
+func (c *Client) rolloutByOtherEval(ctx context.Context, namespace, jobID string) (jobs.Rollout, error) {
+	q, done := c.query(ctx, namespace)
+	defer done()
+	evals, _, err := c.api.Jobs().Evaluations(jobID, q)
+	if err != nil {
+		return jobs.Rollout{}, translate("listing the evaluations of job "+jobID, err)
+	}
+	for _, e := range evals {
+		if e.Status == "pending" {
+			return jobs.Rollout{State: jobs.RolloutRunning}, nil
+		}
+	}
+	return jobs.Rollout{State: jobs.RolloutSucceeded}, nil
 }

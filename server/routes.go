@@ -74,6 +74,13 @@ var routes = []route{
 	{method: "GET", path: "/apps/{app}/dynos/{dyno}", handle: (*Server).showDyno, scope: read, kind: kindApp},
 	{method: "GET", path: "/apps/{app}/dyno/{dyno}", handle: (*Server).showDyno, scope: read, kind: kindApp},
 
+	{method: "DELETE", path: "/apps/{app}/dynos", handle: (*Server).restartAll, scope: write, kind: kindApp},
+	{method: "DELETE", path: "/apps/{app}/dynos/{dyno}", handle: (*Server).restartDynoOrType, scope: write, kind: kindApp},
+	{method: "POST", path: "/apps/{app}/dynos/{dyno}/actions/stop", handle: (*Server).stopDyno, scope: write, kind: kindApp},
+	{method: "DELETE", path: "/apps/{app}/formations/{type}", handle: (*Server).restartType, scope: write, kind: kindApp},
+	{method: "POST", path: "/apps/{app}/formations/{type}/actions/stop", handle: (*Server).restartType, scope: write, kind: kindApp},
+	{method: "DELETE", path: "/apps/{app}/formations/{type}/actions/stop", handle: (*Server).restartType, scope: write, kind: kindApp},
+
 	{method: "GET", path: "/apps/{app}/config-vars", handle: (*Server).showConfig, scope: readProtected, kind: kindApp},
 	{method: "PATCH", path: "/apps/{app}/config-vars", handle: (*Server).updateConfig, scope: writeProtected, kind: kindApp},
 	{method: "GET", path: "/apps/{app}/config-vars/notes", handle: (*Server).showNotes, scope: read, kind: kindApp},

@@ -109,6 +109,9 @@ func wanted(ctx context.Context, tx *tx, appID string) (w dynomad.Wanted, err er
 			return w, err
 		}
 	}
+	if w.Stops, err = stops(ctx, tx, appID); err != nil {
+		return w, err
+	}
 	w.Applied, err = applied(ctx, tx, appID)
 	return w, err
 }

@@ -89,6 +89,9 @@ func bury(ctx context.Context, tx *tx, id string) error {
 	if _, err := tx.ExecContext(ctx, `DELETE FROM dyno_types WHERE app_id = ?`, id); err != nil {
 		return err
 	}
+	if _, err := tx.ExecContext(ctx, `DELETE FROM dyno_stops WHERE app_id = ?`, id); err != nil {
+		return fmt.Errorf("delete the stops of dynos: %w", err)
+	}
 	if _, err := tx.ExecContext(ctx, `DELETE FROM notes WHERE app_id = ?`, id); err != nil {
 		return err
 	}

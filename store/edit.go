@@ -76,6 +76,11 @@ func apply(ctx context.Context, tx *tx, before dynomad.AppState, e dynomad.Edit)
 			return err
 		}
 	}
+	for _, stop := range e.Stops {
+		if err := insertStop(ctx, tx, app.ID, stop); err != nil {
+			return err
+		}
+	}
 	for _, a := range e.Audits {
 		if err := insertAppAudit(ctx, tx, a, app); err != nil {
 			return err

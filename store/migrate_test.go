@@ -72,6 +72,9 @@ func fill(t *testing.T, s *Store) {
 			{ID: "type-2", Type: "migrate", OneOff: true, Size: "gp2", Options: &dynomad.Options{Env: map[string]string{"A": "1"}}, CreatedAt: start, UpdatedAt: start},
 		}}
 	})
+	edit(t, s, app.ID, func(dynomad.AppState) dynomad.Edit {
+		return dynomad.Edit{Stops: []dynomad.DynoStop{{DynoID: "dyno-1", Type: "web", RequestedAt: start}}}
+	})
 	deploy(t, s, app.ID)
 	state := configure(t, s, app.ID, dynomad.ConfigVars{"COLOR": "green"})
 	finish(t, s, state.Last, dynomad.ReleaseSucceeded)

@@ -107,6 +107,14 @@ CREATE TABLE config_versions (
 
 CREATE INDEX config_versions_written ON config_versions (app_id, id) WHERE written = 1;
 
+CREATE TABLE dyno_stops (
+    app_id       TEXT NOT NULL REFERENCES apps (id),
+    dyno_id      TEXT NOT NULL, -- the allocation's
+    type         TEXT NOT NULL,
+    requested_at TEXT NOT NULL,
+    PRIMARY KEY (app_id, dyno_id)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE dyno_types (
     id              TEXT PRIMARY KEY,
     app_id          TEXT NOT NULL REFERENCES apps (id),

@@ -43,6 +43,9 @@ func (l *Loop) pass(ctx context.Context, appID string) (time.Duration, error) {
 	if t.Deleted {
 		return 0, l.cleanUp(ctx, t)
 	}
+	if err := l.stopDynos(ctx, t); err != nil {
+		return 0, err
+	}
 	if t.Applied.RollingOut {
 		return rolloutGap, nil
 	}
@@ -137,9 +140,10 @@ func (l *Loop) endRelease(ctx context.Context, t target, r dynomad.Release, stat
 }
 
 // apply makes the job in Nomad the wanted one. The view in memory may say that nothing is to be done; before anything is
-// done Nomad itself is asked, and so it is before an app's record is closed.
+// done Nomad itself is asked, and so it is before the record of an app that had a job is closed.
 func (l *Loop) apply(ctx context.Context, t *target) error {
-	if info, ok, fresh := l.Live.Job(t.namespace, t.name); fresh && !t.Deleted {
+	closing := t.Deleted && t.Applied != (dynomad.AppliedState{})
+	if info, ok, fresh := l.Live.Job(t.namespace, t.name); fresh && !closing {
 		have := t.have(info, ok)
 		a := jobs.Decide(t.want, have)
 		t.matches = a.Verb == jobs.Nothing

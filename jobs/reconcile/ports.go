@@ -22,6 +22,9 @@ type Desired interface {
 	AppRemoved(ctx context.Context, appID string) error
 	// FinishRelease ends a pending release; it reports false if it was not pending.
 	FinishRelease(ctx context.Context, releaseID, status, info string, audit dynomad.Audit) (bool, error)
+	// StopDone ends the wish to have a dyno replaced; RestartInstead makes it one for the dyno's whole type.
+	StopDone(ctx context.Context, appID, dynoID string) error
+	RestartInstead(ctx context.Context, appID string, stop dynomad.DynoStop, restartID string) error
 }
 
 // Cluster is Nomad, as the loop needs it.
@@ -31,6 +34,8 @@ type Cluster interface {
 	Deregister(ctx context.Context, namespace, id string) error
 	PutVariable(ctx context.Context, namespace, path string, items map[string]string) error
 	DeleteVariable(ctx context.Context, namespace, path string) error
+	// StopAlloc has an allocation replaced.
+	StopAlloc(ctx context.Context, namespace, id string) error
 	// Rollout tells what became of the register that gave a job this ModifyIndex.
 	Rollout(ctx context.Context, namespace, jobID string, applied dynomad.AppliedState) (jobs.Rollout, error)
 }
@@ -42,6 +47,8 @@ type Live interface {
 	// Releases gives the versions of the releases that live dynos of a job run; fresh as above, and false too while the
 	// release of one of them is not known.
 	Releases(namespace, id string) (versions map[int]bool, fresh bool)
+	// Peers tells of an allocation whether it is still up to being replaced, and how many others of its group are ready.
+	Peers(namespace, id, allocID string) (here bool, ready int, fresh bool)
 }
 
 // Services is Consul, as the loop needs it.

@@ -55,9 +55,11 @@ func (v *View) Apply(nsName string, d jobs.Delta) (unknown bool) {
 	}
 	var ask []string
 	if d.Alloc != nil {
-		_, known := j.content(j.allocs[d.Alloc.ID])
+		content, known := j.content(j.allocs[d.Alloc.ID])
 		unknown = !known
-		ask = []string{d.Alloc.JobID}
+		if content.Checked || unknown {
+			ask = []string{d.Alloc.JobID}
+		}
 	}
 	appID := j.info.AppID
 	v.mu.Unlock()
@@ -69,7 +71,7 @@ func (v *View) Apply(nsName string, d jobs.Delta) (unknown bool) {
 func (ns *namespace) apply(d jobs.Delta) *job {
 	switch {
 	case d.Alloc != nil:
-		if ns.jobs[d.Alloc.JobID] == nil {
+		if j := ns.jobs[d.Alloc.JobID]; j == nil || len(j.contents) == 0 {
 			return nil // of a job that is not ours, or not known yet: its Job event comes first
 		}
 		return ns.put(*d.Alloc)
@@ -87,9 +89,7 @@ func (ns *namespace) apply(d jobs.Delta) *job {
 		return j
 	case d.Job != nil:
 		j := ns.job(d.Job.ID)
-		if j.info.CreateIndex != d.Job.CreateIndex || d.Job.ModifyIndex >= j.info.ModifyIndex {
-			j.info, j.present = *d.Job, true
-		}
+		j.setInfo(*d.Job)
 		if d.Content != nil {
 			j.addContent(*d.Content)
 		}
@@ -175,9 +175,34 @@ func (v *View) Forget(now time.Time) {
 					delete(v.health, allocID)
 				}
 			}
+			j.forgetVersions()
 			if !j.present && len(j.allocs) == 0 {
 				delete(ns.jobs, id)
 			}
+		}
+	}
+}
+
+// keptVersions is how many of a job's newest versions are kept though no allocation is known to run them: one that Nomad
+// moved to a newer version in place does not tell.
+const keptVersions = 64
+
+// forgetVersions drops what old versions ran that nothing runs any more.
+func (j *job) forgetVersions() {
+	if len(j.contents) <= keptVersions {
+		return
+	}
+	var newest uint64
+	used := map[uint64]bool{}
+	for version := range j.contents {
+		newest = max(newest, version)
+	}
+	for _, a := range j.allocs {
+		used[a.JobVersion] = true
+	}
+	for version := range j.contents {
+		if version+keptVersions <= newest && !used[version] {
+			delete(j.contents, version)
 		}
 	}
 }
@@ -209,6 +234,18 @@ func (ns *namespace) put(a jobs.Alloc) *job {
 	}
 	j.allocs[a.ID] = a
 	return j
+}
+
+// setInfo takes what a job is, unless more is known already. One that was purged and registered anew is another job.
+func (j *job) setInfo(info jobs.JobInfo) {
+	if info.CreateIndex < j.info.CreateIndex || info.CreateIndex == j.info.CreateIndex && info.ModifyIndex < j.info.ModifyIndex {
+		return
+	}
+	if info.CreateIndex > j.created {
+		clear(j.contents)
+		j.created = info.CreateIndex
+	}
+	j.info, j.present = info, true
 }
 
 // addContent takes what a version of the job runs. Versions start anew when a job was purged.

@@ -16,7 +16,7 @@ import (
 
 const (
 	callTimeout = 10 * time.Second
-	waitTime    = 2 * time.Minute // of the blocking query; Consul adds up to a sixteenth
+	waitTime    = time.Minute // of the blocking query; Consul adds up to a sixteenth
 	retryAfter  = 5 * time.Second
 )
 

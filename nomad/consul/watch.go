@@ -17,12 +17,13 @@ const (
 	minBackoff = 250 * time.Millisecond
 	maxBackoff = 5 * time.Second
 	minGap     = 50 * time.Millisecond // between two answers of the blocking query, so that a flapping check cannot drive it
+	recheck    = time.Second           // before an instance is read again that neither passes nor is critical
 )
 
 // lostNode starts the output shown for instances on a node whose own check fails.
 const lostNode = "Consul has lost the node "
 
-// Sink takes the health of allocations.
+// Sink takes the health of allocations, in the order in which it was learned. Its methods must not call the watcher.
 type Sink interface {
 	// ResetHealth replaces all that is known.
 	ResetHealth(all map[string]jobs.Health)
@@ -38,18 +39,21 @@ type Watcher struct {
 	sink   Sink
 	log    hclog.Logger
 	asked  chan struct{}
+	wait   time.Duration // of the blocking query
+	grace  time.Duration // that Consul may take to answer beyond that
 
 	mu       sync.Mutex
 	critical map[string]string // allocation -> output of its failing check
 	passing  map[string]bool   // as of the last read of its service
 	service  map[string]string // allocation -> its service, while its check is known
 	queue    map[string]bool   // services to read
+	resyncs  int               // how often all was read: what was asked before says nothing after
 }
 
 // NewWatcher makes a Watcher; Run starts it.
 func NewWatcher(client *Client, sink Sink, log hclog.Logger) *Watcher {
 	return &Watcher{
-		client: client, sink: sink, log: log, asked: make(chan struct{}, 1),
+		client: client, sink: sink, log: log, asked: make(chan struct{}, 1), wait: waitTime, grace: callTimeout,
 		critical: map[string]string{}, passing: map[string]bool{}, service: map[string]string{}, queue: map[string]bool{},
 	}
 }
@@ -86,35 +90,42 @@ func (w *Watcher) Run(ctx context.Context) {
 	}
 }
 
-// once reads all checks, then follows the critical ones. The rules of indexes are Consul's own (API features, blocking
-// queries): an index that goes back is reset to 0, the same index means to wait again.
+// once reads all checks, then follows the critical ones. An index that goes back is reset to 0 (Consul's API features,
+// blocking queries).
 func (w *Watcher) once(ctx context.Context) (synced bool, err error) {
 	if err := w.resync(ctx); err != nil {
 		return false, err
 	}
 	var index uint64
 	for {
-		checks, meta, err := w.client.api.Health().State(api.HealthCritical, blocking(ctx, index))
+		checks, next, err := w.criticalAfter(ctx, index)
 		if err != nil {
 			return true, translate("following critical checks", err)
 		}
-		if meta.LastIndex < index {
+		if next < index {
 			index = 0
 			continue
 		}
-		if meta.LastIndex != index {
-			index = max(meta.LastIndex, 1)
-			if err := w.takeCritical(ctx, checks); err != nil {
-				return true, err
-			}
+		// Compared even if the index is the same: a service that was read meanwhile may have known of a failure first.
+		index = next
+		if err := w.takeCritical(ctx, checks); err != nil {
+			return true, err
 		}
 		sleep(ctx, minGap)
 	}
 }
 
-func blocking(ctx context.Context, index uint64) *api.QueryOptions {
-	q := &api.QueryOptions{WaitIndex: index, WaitTime: waitTime}
-	return q.WithContext(ctx)
+// criticalAfter waits for the critical checks to change. Consul answers within the wait and a sixteenth of it; a half-open
+// connection or a frozen agent gives no error, only silence.
+func (w *Watcher) criticalAfter(ctx context.Context, index uint64) (api.HealthChecks, uint64, error) {
+	ctx, done := context.WithTimeout(ctx, w.wait+w.wait/16+w.grace)
+	defer done()
+	q := &api.QueryOptions{WaitIndex: index, WaitTime: w.wait}
+	checks, meta, err := w.client.api.Health().State(api.HealthCritical, q.WithContext(ctx))
+	if err != nil {
+		return nil, 0, err
+	}
+	return checks, max(meta.LastIndex, 1), nil
 }
 
 // resync reads every check of the cluster in one request.
@@ -127,6 +138,7 @@ func (w *Watcher) resync(ctx context.Context) error {
 	}
 	sick := sickNodes(checks)
 	w.mu.Lock()
+	w.resyncs++
 	clear(w.critical)
 	clear(w.passing)
 	clear(w.service)
@@ -137,8 +149,12 @@ func (w *Watcher) resync(ctx context.Context) error {
 	for alloc := range w.service {
 		all[alloc] = w.health(alloc)
 	}
-	w.mu.Unlock()
 	w.sink.ResetHealth(all)
+	unsure := w.unsure()
+	w.mu.Unlock()
+	for service := range unsure {
+		w.Ask(service)
+	}
 	return nil
 }
 
@@ -166,7 +182,8 @@ func (w *Watcher) note(c *api.HealthCheck, sick map[string]bool) {
 	case c.Status == api.HealthCritical:
 		w.critical[alloc] = oneLine(c.Output)
 	default:
-		w.passing[alloc] = c.Status == api.HealthPassing
+		before, known := w.passing[alloc]
+		w.passing[alloc] = c.Status == api.HealthPassing && (before || !known)
 	}
 }
 
@@ -205,8 +222,8 @@ func (w *Watcher) takeCritical(ctx context.Context, checks api.HealthChecks) err
 		delete(w.passing, alloc)
 		changed[alloc] = w.health(alloc)
 	}
-	w.mu.Unlock()
 	w.sink.SetHealth(changed)
+	w.mu.Unlock()
 	for service := range left {
 		w.Ask(service)
 	}
@@ -257,12 +274,46 @@ func (w *Watcher) takeQueue() []string {
 func (w *Watcher) readService(ctx context.Context, service string) error {
 	ctx, done := context.WithTimeout(ctx, callTimeout)
 	defer done()
+	w.mu.Lock()
+	before := w.resyncs
+	w.mu.Unlock()
 	entries, _, err := w.client.api.Health().Service(service, "", false, (&api.QueryOptions{}).WithContext(ctx))
 	if err != nil {
 		return translate("reading service "+service, err)
 	}
-	changed := map[string]jobs.Health{}
 	w.mu.Lock()
+	stale := w.resyncs != before // the answer may be older than what is known by now
+	if !stale {
+		w.sink.SetHealth(w.takeEntries(service, entries))
+	}
+	unsure := w.unsure()[service]
+	w.mu.Unlock()
+	switch {
+	case stale:
+		w.Ask(service)
+	case unsure:
+		time.AfterFunc(recheck, func() { w.Ask(service) })
+	}
+	return nil
+}
+
+// unsure gives the services with an instance that neither passes nor is on the list of critical checks: nothing else tells
+// of its next change. w.mu is held.
+func (w *Watcher) unsure() map[string]bool {
+	services := map[string]bool{}
+	for alloc, service := range w.service {
+		_, critical := w.critical[alloc]
+		passing, known := w.passing[alloc]
+		if known && !passing && !critical {
+			services[service] = true
+		}
+	}
+	return services
+}
+
+// takeEntries takes the instances that a service has. w.mu is held.
+func (w *Watcher) takeEntries(service string, entries []*api.ServiceEntry) map[string]jobs.Health {
+	changed := map[string]jobs.Health{}
 	for alloc, s := range w.service {
 		if s == service {
 			delete(w.passing, alloc)
@@ -282,9 +333,7 @@ func (w *Watcher) readService(ctx context.Context, service string) error {
 			delete(w.service, alloc)
 		}
 	}
-	w.mu.Unlock()
-	w.sink.SetHealth(changed)
-	return nil
+	return changed
 }
 
 func sleep(ctx context.Context, d time.Duration) {

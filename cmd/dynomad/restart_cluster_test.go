@@ -1,0 +1,97 @@
+//go:build integration
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/dynomad/dynomad/nomad/nomadtest"
+)
+
+// TestCluster_restartUnderLoad restarts all, a type and single dynos while visitors come without pause: none is lost, with
+// three dynos and with one.
+func TestCluster_restartUnderLoad(t *testing.T) {
+	d := startDaemon(t, append(quick(), "DYNOMAD_DRAIN=6s")...)
+	d.do(http.MethodPost, "/apps", `{"name":"load"}`, http.StatusCreated, nil)
+	d.do(http.MethodPost, "/apps/load-default/formation", `{"type":"web","quantity":3,"healthcheck":"/health"}`, http.StatusOK, nil)
+	d.do(http.MethodPost, "/apps/load-default/builds", `{"url":"`+d.cluster.Image(t, "hello")+`"}`, http.StatusCreated, nil)
+	d.waitDynos("load-default", "web", time.Minute, allReady(3))
+	d.page("load-default", "/")
+
+	visitors := d.visitors("load-default", 8)
+	d.restart("load-default", 3, 3, http.MethodDelete, "/dynos")
+	d.restart("load-default", 3, 3, http.MethodDelete, "/dynos/web")
+	d.restart("load-default", 3, 1, http.MethodDelete, "/dynos/web.2")
+	d.restart("load-default", 3, 1, http.MethodPost, "/dynos/web.1/actions/stop")
+	d.do(http.MethodPatch, "/apps/load-default/formation/web", `{"quantity":1}`, http.StatusOK, nil)
+	d.waitSettled("load-default", 1)
+	d.restart("load-default", 1, 1, http.MethodDelete, "/dynos")
+	d.restart("load-default", 1, 1, http.MethodDelete, "/dynos/web.1")
+	total, failed := visitors()
+	t.Logf("%d requests during six restarts and a scaling down", total)
+	if failed != "" || total < 100 {
+		t.Errorf("of %d requests failed: %s", total, failed)
+	}
+	d.do(http.MethodDelete, "/apps/load-default/dynos/nothing", "", http.StatusNotFound, nil)
+}
+
+// restart asks for a restart and waits for its end: n dynos are ready, of which replaced are new ones, and none is stopping.
+func (d *daemon) restart(app string, n, replaced int, method, path string) {
+	d.tb.Helper()
+	before := ids(d.waitDynos(app, "web", time.Minute, allReady(n)))
+	d.do(method, "/apps/"+app+path, "", http.StatusAccepted, nil)
+	d.waitDynos(app, "web", time.Minute, func(list []dyno) bool {
+		kept := 0
+		for _, id := range ids(list) {
+			if slices.Contains(before, id) {
+				kept++
+			}
+		}
+		return allReady(n)(list) && kept == n-replaced
+	})
+	d.waitSettled(app, n)
+}
+
+// waitSettled waits until an app has n web dynos ready and none that is stopping.
+func (d *daemon) waitSettled(app string, n int) {
+	d.tb.Helper()
+	nomadtest.Eventually(d.tb, time.Minute, func(ctx context.Context) error {
+		list, err := d.dynos(ctx, app)
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(list, func(y dyno) bool { return y.State == "stopping" }) {
+			return errors.New("dynos are still stopping")
+		}
+		if up := slices.DeleteFunc(list, func(y dyno) bool { return y.State == "stopped" }); !allReady(n)(up) {
+			return fmt.Errorf("dynos: %+v", up)
+		}
+		return nil
+	})
+}
+
+// TestCluster_restartTwice restarts during a rollout, and twice at once: one or two rollouts, never a stuck one.
+func TestCluster_restartTwice(t *testing.T) {
+	t.Parallel()
+	d := startDaemon(t, quick()...)
+	d.do(http.MethodPost, "/apps", `{"name":"twice"}`, http.StatusCreated, nil)
+	d.do(http.MethodPost, "/apps/twice-default/formation", `{"type":"web","quantity":2}`, http.StatusOK, nil)
+	d.do(http.MethodPost, "/apps/twice-default/builds", `{"url":"`+d.cluster.Image(t, "hello")+`"}`, http.StatusCreated, nil)
+	before := ids(d.waitDynos("twice-default", "web", time.Minute, allReady(2)))
+	d.do(http.MethodDelete, "/apps/twice-default/dynos", "", http.StatusAccepted, nil)
+	d.do(http.MethodDelete, "/apps/twice-default/dynos", "", http.StatusAccepted, nil)
+	d.do(http.MethodPatch, "/apps/twice-default/config-vars", `{"A":"1"}`, http.StatusOK, nil)
+	d.do(http.MethodDelete, "/apps/twice-default/dynos/web.1", "", http.StatusAccepted, nil)
+	d.do(http.MethodDelete, "/apps/twice-default/dynos/web", "", http.StatusAccepted, nil)
+	d.waitDynos("twice-default", "web", 2*time.Minute, func(list []dyno) bool {
+		return allReady(2)(list) && !slices.ContainsFunc(list, func(y dyno) bool { return slices.Contains(before, y.ID) || y.Release.Version != 2 })
+	})
+	d.waitSettled("twice-default", 2)
+	d.waitRelease("twice-default", 2, "succeeded")
+}

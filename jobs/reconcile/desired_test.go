@@ -1,0 +1,182 @@
+package reconcile_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/dynomad/dynomad"
+)
+
+// desired is a store in memory with the rules of the real one that the loop depends on.
+type desired struct {
+	mu     sync.Mutex
+	hook   func() error // asked before and after each call
+	apps   map[string]*record
+	audits []dynomad.Audit
+}
+
+// record is what is kept of one app.
+type record struct {
+	app      dynomad.App
+	types    []dynomad.DynoType
+	releases []dynomad.Release // oldest first
+	builds   map[string]dynomad.Build
+	written  []string // config versions whose variables may be there
+	configs  map[string]dynomad.ConfigVars
+	applied  dynomad.AppliedState
+	stops    []dynomad.DynoStop
+	deleted  bool
+	removed  bool
+}
+
+// do makes one call.
+func (d *desired) do(call func() error) error {
+	if err := d.step(); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	err := call()
+	d.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return d.step()
+}
+
+func (d *desired) step() error {
+	d.mu.Lock()
+	hook := d.hook
+	d.mu.Unlock()
+	if hook == nil {
+		return nil
+	}
+	return hook()
+}
+
+// onCall has hook asked before and after each call; its error becomes the call's.
+func (d *desired) onCall(hook func() error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.hook = hook
+}
+
+func (d *desired) AppIDs(context.Context) (ids []string, err error) {
+	err = d.do(func() error {
+		for id, r := range d.apps {
+			if !r.removed {
+				ids = append(ids, id)
+			}
+		}
+		return nil
+	})
+	return ids, err
+}
+
+func (d *desired) Wanted(_ context.Context, appID string) (w dynomad.Wanted, err error) {
+	err = d.do(func() error {
+		r := d.apps[appID]
+		if r == nil {
+			return dynomad.Errorf(dynomad.NotFound, "There is no app %s.", appID)
+		}
+		w = r.wanted()
+		return nil
+	})
+	return w, err
+}
+
+// wanted is what should run: of the newest release that did not fail, else of the newest.
+func (r *record) wanted() dynomad.Wanted {
+	w := dynomad.Wanted{AppState: dynomad.AppState{App: r.app, Types: slices.Clone(r.types)}, Stops: slices.Clone(r.stops), Deleted: r.deleted, Applied: r.applied}
+	needed := map[string]bool{}
+	for i := range r.releases {
+		rel := r.releases[i]
+		w.Last = &rel
+		if rel.Status != dynomad.ReleaseFailed || w.Wanted == nil || w.Wanted.Status == dynomad.ReleaseFailed {
+			w.Wanted = &rel
+		}
+		if rel.Status == dynomad.ReleasePending {
+			needed[rel.ConfigID] = true
+		}
+	}
+	if w.Wanted != nil {
+		needed[w.Wanted.ConfigID] = true
+		if b, ok := r.builds[w.Wanted.BuildID]; ok {
+			w.Build = &b
+		}
+		w.Release = r.configs[w.Wanted.ConfigID]
+	}
+	for _, id := range r.written {
+		w.Configs = append(w.Configs, dynomad.ConfigRef{ID: id, Written: true, Needed: needed[id] && !r.deleted})
+	}
+	return w
+}
+
+func (d *desired) ConfigWritten(_ context.Context, appID, configID string) error {
+	return d.do(func() error {
+		if r := d.apps[appID]; !slices.Contains(r.written, configID) {
+			r.written = append(r.written, configID)
+		}
+		return nil
+	})
+}
+
+func (d *desired) ConfigRemoved(_ context.Context, appID, configID string) error {
+	return d.do(func() error {
+		r := d.apps[appID]
+		r.written = slices.DeleteFunc(r.written, func(id string) bool { return id == configID })
+		return nil
+	})
+}
+
+func (d *desired) SaveApplied(_ context.Context, appID string, a dynomad.AppliedState) error {
+	return d.do(func() error { d.apps[appID].applied = a; return nil })
+}
+
+func (d *desired) AppRemoved(_ context.Context, appID string) error {
+	return d.do(func() error {
+		r := d.apps[appID]
+		if !r.deleted {
+			return fmt.Errorf("the app %s was not deleted", appID)
+		}
+		r.removed, r.written, r.applied = true, nil, dynomad.AppliedState{}
+		return nil
+	})
+}
+
+func (d *desired) FinishRelease(_ context.Context, id, status, info string, audit dynomad.Audit) (done bool, err error) {
+	err = d.do(func() error {
+		for _, r := range d.apps {
+			for i := range r.releases {
+				if rel := &r.releases[i]; rel.ID == id && rel.Status == dynomad.ReleasePending {
+					rel.Status, rel.AdditionalInfo, done = status, info, true
+					d.audits = append(d.audits, audit)
+				}
+			}
+		}
+		return nil
+	})
+	return done, err
+}
+
+func (d *desired) StopDone(_ context.Context, appID, dynoID string) error {
+	return d.do(func() error { d.apps[appID].stopDone(dynoID); return nil })
+}
+
+func (d *desired) RestartInstead(_ context.Context, appID string, stop dynomad.DynoStop, restartID string) error {
+	return d.do(func() error {
+		r := d.apps[appID]
+		for i := range r.types {
+			if r.types[i].Type == stop.Type {
+				r.types[i].RestartID = restartID
+			}
+		}
+		r.stopDone(stop.DynoID)
+		return nil
+	})
+}
+
+func (r *record) stopDone(dynoID string) {
+	r.stops = slices.DeleteFunc(r.stops, func(s dynomad.DynoStop) bool { return s.DynoID == dynoID })
+}

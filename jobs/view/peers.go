@@ -1,0 +1,41 @@
+package view
+
+import (
+	"github.com/hashicorp/nomad/api"
+
+	"github.com/dynomad/dynomad/jobs"
+)
+
+// Peers tells of an allocation that is to be replaced: whether it is still up to that, and how many others of its group are
+// ready meanwhile. fresh is false while the view does not follow the namespace, or Consul.
+func (v *View) Peers(nsName, jobID, allocID string) (here bool, ready int, fresh bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	ns := v.namespaces[nsName]
+	if ns == nil || !ns.synced || !v.healthLost.IsZero() {
+		return false, 0, false
+	}
+	j := ns.jobs[jobID]
+	if j == nil {
+		return false, 0, true
+	}
+	a, ok := j.allocs[allocID]
+	if !ok || a.Stopping() || (a.Ended() && a.Client != api.AllocClientStatusFailed) {
+		return false, 0, true
+	}
+	for id, other := range j.allocs {
+		if id != allocID && other.Group == a.Group && v.ready(j, other) {
+			ready++
+		}
+	}
+	return true, ready, true
+}
+
+// ready reports whether a dyno runs and, if it is checked, passes. v.mu is held.
+func (v *View) ready(j *job, a jobs.Alloc) bool {
+	if a.Stopping() || a.Client != api.AllocClientStatusRunning {
+		return false
+	}
+	content, ok := j.content(a)
+	return ok && (!content.Checked || v.health[a.ID].Passing)
+}

@@ -1,0 +1,145 @@
+package nomadtest
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/hashicorp/nomad/api"
+
+	"github.com/dynomad/dynomad"
+	"github.com/dynomad/dynomad/jobs"
+)
+
+// contractWithin bounds what is waited for in a cluster. With the Fake nothing is.
+const contractWithin = time.Minute
+
+// contractPort is a cluster as the loop uses it.
+type contractPort interface {
+	Job(ctx context.Context, namespace, id string) (jobs.JobInfo, bool, error)
+	Register(ctx context.Context, job *api.Job, modifyIndex uint64) (jobs.Registered, error)
+	Deregister(ctx context.Context, namespace, id string) error
+	PutVariable(ctx context.Context, namespace, path string, items map[string]string) error
+	HasVariable(ctx context.Context, namespace, path string) (bool, error)
+	DeleteVariable(ctx context.Context, namespace, path string) error
+	Rollout(ctx context.Context, namespace, jobID string, applied dynomad.AppliedState) (jobs.Rollout, error)
+}
+
+// ContractCluster is a cluster under test.
+type ContractCluster struct {
+	Cluster contractPort
+	Away    contractPort // a cluster that does not answer
+	Image   string       // has sh and sleep
+
+	Edit     func(id string, change func(*api.Job)) // somebody changes a job
+	Stop     func(id string)                        // … stops it without a purge
+	Spec     func(id string) *api.Job               // what is registered
+	Variable func(path string) map[string]string    // what a variable holds; nil if there is none
+}
+
+// Contract says what the loop may rely on of a cluster. It is run against the Fake and against Nomad, so that the Fake cannot
+// drift. Each test has jobs of its own, and purges them.
+func Contract(t *testing.T, open func(t *testing.T) ContractCluster) {
+	t.Helper()
+	for name, test := range map[string]func(*testing.T, *contract){
+		"an absent job is no error":                    testAbsent,
+		"registering is check-and-set":                 testCheckAndSet,
+		"an identical register moves nothing":          testIdentical,
+		"an edit and a stop move the index":            testMoves,
+		"a purge makes the index start anew":           testPurge,
+		"a job without groups is invalid":              testInvalid,
+		"a rollout without dynos succeeds":             testNothingToRollOut,
+		"a rollout succeeds":                           testRolloutSucceeds,
+		"a failed rollout puts the last good one back": testRolloutFails,
+		"what was purged meanwhile has not ended":      testPurgedRollout,
+		"variables":                             testVariables,
+		"a cluster that is away is unavailable": testAway,
+		"a call that is cut off is cancelled":   testCanceled,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			id := "contract-" + uuid.NewString()[:8]
+			c := &contract{T: t, ContractCluster: open(t), id: id}
+			t.Cleanup(func() {
+				if err := c.Cluster.Deregister(context.WithoutCancel(t.Context()), "", id); err != nil {
+					t.Errorf("purging job %s: %v", id, err)
+				}
+			})
+			test(t, c)
+		})
+	}
+}
+
+// contract is one test.
+type contract struct {
+	*testing.T
+	ContractCluster
+	id string // of its job
+}
+
+// job makes a job of one group whose dynos run a command.
+func (c *contract) job(count int, command string) *api.Job {
+	task := api.NewTask("worker", "docker").SetConfig("image", c.Image).SetConfig("command", "sh").
+		SetConfig("args", []string{"-c", command}).SetConfig("init", true)
+	task.Resources = &api.Resources{CPU: new(20), MemoryMB: new(16)}
+	task.KillTimeout = new(time.Second)
+	task.LogConfig = &api.LogConfig{MaxFiles: new(1), MaxFileSizeMB: new(1)}
+	group := api.NewTaskGroup("worker", count).AddTask(task)
+	group.EphemeralDisk = &api.EphemeralDisk{SizeMB: new(10)}
+	group.RestartPolicy = &api.RestartPolicy{Attempts: new(0), Mode: new(api.RestartPolicyModeFail)}
+	group.ReschedulePolicy = &api.ReschedulePolicy{Attempts: new(0), Interval: new(time.Duration(0)), Unlimited: new(false)}
+	group.Update = &api.UpdateStrategy{
+		MaxParallel: new(max(count, 1)), Canary: new(max(count, 1)), AutoPromote: new(true), AutoRevert: new(true),
+		HealthCheck: new("task_states"), MinHealthyTime: new(500 * time.Millisecond), HealthyDeadline: new(20 * time.Second),
+		ProgressDeadline: new(40 * time.Second),
+	}
+	return &api.Job{
+		ID: new(c.id), Name: new(c.id), Type: new(api.JobTypeService), Datacenters: []string{"*"},
+		Meta: map[string]string{"contract": c.id}, TaskGroups: []*api.TaskGroup{group},
+	}
+}
+
+// register registers a job and gives what a loop would have recorded.
+func (c *contract) register(job *api.Job, index uint64) dynomad.AppliedState {
+	c.Helper()
+	answer, err := c.Cluster.Register(c.Context(), job, index)
+	if err != nil {
+		c.Fatalf("registering at %d: %v", index, err)
+	}
+	return dynomad.AppliedState{ModifyIndex: answer.ModifyIndex, EvalID: answer.EvalID}
+}
+
+// index gives the job's JobModifyIndex.
+func (c *contract) index() uint64 {
+	c.Helper()
+	info, ok, err := c.Cluster.Job(c.Context(), "", c.id)
+	if err != nil || !ok {
+		c.Fatalf("job %s: %t, %v", c.id, ok, err)
+	}
+	return info.ModifyIndex
+}
+
+// conflicts fails unless registering at an index is a conflict and changes nothing.
+func (c *contract) conflicts(job *api.Job, index uint64) {
+	c.Helper()
+	if _, err := c.Cluster.Register(c.Context(), job, index); dynomad.KindOf(err) != dynomad.Conflict {
+		c.Errorf("registering at %d: got %v, want a conflict", index, err)
+	}
+}
+
+// ends waits for the end of a rollout.
+func (c *contract) ends(applied dynomad.AppliedState) jobs.Rollout {
+	c.Helper()
+	var rollout jobs.Rollout
+	Eventually(c, contractWithin, func(ctx context.Context) error {
+		var err error
+		rollout, err = c.Cluster.Rollout(ctx, "", c.id, applied)
+		if err == nil && rollout.State == jobs.RolloutRunning {
+			err = fmt.Errorf("the rollout of %s runs", c.id)
+		}
+		return err
+	})
+	return rollout
+}

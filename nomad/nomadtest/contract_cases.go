@@ -1,0 +1,220 @@
+package nomadtest
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/nomad/api"
+
+	"github.com/dynomad/dynomad"
+	"github.com/dynomad/dynomad/jobs"
+)
+
+// forever is a command that runs until it is told to end.
+const forever = "exec sleep 3600"
+
+func testAbsent(t *testing.T, c *contract) {
+	info, ok, err := c.Cluster.Job(t.Context(), "", c.id)
+	if err != nil || ok || info != (jobs.JobInfo{}) {
+		t.Errorf("got %+v, %t, %v; want none", info, ok, err)
+	}
+	for range 2 {
+		if err := c.Cluster.Deregister(t.Context(), "", c.id); err != nil {
+			t.Errorf("ending it: %v", err)
+		}
+	}
+}
+
+func testCheckAndSet(t *testing.T, c *contract) {
+	c.conflicts(c.job(0, forever), 7) // there is none
+	applied := c.register(c.job(0, forever), 0)
+	if got := c.index(); got != applied.ModifyIndex || got == 0 {
+		t.Errorf("got index %d, want %d", got, applied.ModifyIndex)
+	}
+	other := c.job(0, "true")
+	c.conflicts(other, 0)
+	c.conflicts(other, applied.ModifyIndex-1)
+	c.conflicts(other, applied.ModifyIndex+1)
+	if got := c.index(); got != applied.ModifyIndex {
+		t.Errorf("a lost race moved the index from %d to %d", applied.ModifyIndex, got)
+	}
+	if c.register(other, applied.ModifyIndex).ModifyIndex <= applied.ModifyIndex {
+		t.Error("another job did not move the index")
+	}
+}
+
+func testIdentical(t *testing.T, c *contract) {
+	first := c.register(c.job(1, forever), 0)
+	again := c.register(c.job(1, forever), first.ModifyIndex)
+	if again.ModifyIndex != first.ModifyIndex {
+		t.Errorf("index moved from %d to %d", first.ModifyIndex, again.ModifyIndex)
+	}
+	if got := c.ends(again); got.State != jobs.RolloutSucceeded { // as for a daemon that died after the first
+		t.Errorf("rollout: got %+v, want success", got)
+	}
+	if got := c.index(); got != first.ModifyIndex {
+		t.Errorf("the rollout's end moved the index from %d to %d", first.ModifyIndex, got)
+	}
+}
+
+func testMoves(t *testing.T, c *contract) {
+	applied := c.register(c.job(0, forever), 0)
+	c.Edit(c.id, func(job *api.Job) { job.TaskGroups[0].Meta = map[string]string{"edited": "yes"} })
+	edited := c.index()
+	if edited <= applied.ModifyIndex {
+		t.Errorf("after an edit: index %d, was %d", edited, applied.ModifyIndex)
+	}
+	c.Stop(c.id)
+	info, ok, err := c.Cluster.Job(t.Context(), "", c.id)
+	if err != nil || !ok || !info.Stopped || info.ModifyIndex <= edited {
+		t.Errorf("after a stop: %+v, %t, %v; want it stopped, index over %d", info, ok, err, edited)
+	}
+	back := c.register(c.job(0, forever), info.ModifyIndex)
+	if info, _, err := c.Cluster.Job(t.Context(), "", c.id); err != nil || info.Stopped || info.ModifyIndex != back.ModifyIndex {
+		t.Errorf("registered again: %+v, %v", info, err)
+	}
+}
+
+func testPurge(t *testing.T, c *contract) {
+	before := c.register(c.job(0, forever), 0)
+	created, _, err := c.Cluster.Job(t.Context(), "", c.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := c.Cluster.Deregister(t.Context(), "", c.id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.conflicts(c.job(0, forever), before.ModifyIndex)
+	c.register(c.job(0, forever), 0)
+	info, _, err := c.Cluster.Job(t.Context(), "", c.id)
+	if err != nil || info.CreateIndex <= created.CreateIndex || info.Stopped {
+		t.Errorf("after a purge: got %+v, %v; was %+v", info, err, created)
+	}
+}
+
+func testInvalid(t *testing.T, c *contract) {
+	job := c.job(0, forever)
+	job.TaskGroups = nil
+	if _, err := c.Cluster.Register(t.Context(), job, 0); dynomad.KindOf(err) != dynomad.Invalid {
+		t.Errorf("got %v, want an invalid job", err)
+	}
+}
+
+func testNothingToRollOut(t *testing.T, c *contract) {
+	if got := c.ends(c.register(c.job(0, forever), 0)); got.State != jobs.RolloutSucceeded {
+		t.Errorf("got %+v, want success", got)
+	}
+}
+
+func testRolloutSucceeds(t *testing.T, c *contract) {
+	applied := c.register(c.job(1, forever), 0)
+	if got := c.ends(applied); got.State != jobs.RolloutSucceeded || got.Reason != "" {
+		t.Errorf("got %+v, want success", got)
+	}
+	more := c.register(c.job(2, forever), applied.ModifyIndex)
+	if got := c.ends(more); got.State != jobs.RolloutSucceeded {
+		t.Errorf("scaled: got %+v, want success", got)
+	}
+	if got := c.ends(applied); got.State != jobs.RolloutSucceeded {
+		t.Errorf("the earlier rollout: got %+v, want success", got)
+	}
+}
+
+func testRolloutFails(t *testing.T, c *contract) {
+	good := c.register(c.job(2, forever), 0)
+	c.ends(good)
+	bad := c.register(c.job(1, "exit 3"), good.ModifyIndex)
+	if got := c.ends(bad); got.State != jobs.RolloutFailed || got.Reason == "" {
+		t.Errorf("got %+v, want a failure with its reason", got)
+	}
+	reverted := c.index()
+	if reverted <= bad.ModifyIndex {
+		t.Errorf("index %d after the failure, was %d", reverted, bad.ModifyIndex)
+	}
+	group := c.Spec(c.id).TaskGroups[0]
+	if *group.Count != 2 || fmt.Sprint(group.Tasks[0].Config["args"]) != fmt.Sprint([]string{"-c", forever}) {
+		t.Errorf("put back was a count of %d and %v, want the last good job whole", *group.Count, group.Tasks[0].Config["args"])
+	}
+	// What Nomad put back is what was registered before: to register it once more changes nothing.
+	again := c.register(c.job(2, forever), reverted)
+	if again.ModifyIndex != reverted {
+		t.Errorf("the good job once more moved the index from %d to %d", reverted, again.ModifyIndex)
+	}
+	if got := c.ends(again); got.State != jobs.RolloutSucceeded {
+		t.Errorf("the good job once more: got %+v, want success", got)
+	}
+}
+
+func testPurgedRollout(t *testing.T, c *contract) {
+	applied := c.register(c.job(0, forever), 0)
+	c.ends(applied)
+	if err := c.Cluster.Deregister(t.Context(), "", c.id); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := c.Cluster.Rollout(t.Context(), "", c.id, applied); err != nil || got.State != jobs.RolloutRunning {
+		t.Errorf("got %+v, %v; want that it runs", got, err)
+	}
+}
+
+func testVariables(t *testing.T, c *contract) {
+	ctx, path := t.Context(), "dynomad/"+c.id+"/v1"
+	has := func(want bool) {
+		t.Helper()
+		if got, err := c.Cluster.HasVariable(ctx, "", path); err != nil || got != want {
+			t.Errorf("has it: got %t, %v; want %t", got, err, want)
+		}
+	}
+	has(false)
+	items := map[string]string{"A": "1", "B": "ä \"q\"\n${x} {{ y }}"}
+	for range 2 { // a second time is harmless
+		if err := c.Cluster.PutVariable(ctx, "", path, items); err != nil {
+			t.Fatal(err)
+		}
+	}
+	has(true)
+	if diff := cmp.Diff(c.Variable(path), items); diff != "" {
+		t.Errorf("items (-got +want):\n%s", diff)
+	}
+	for range 2 {
+		if err := c.Cluster.DeleteVariable(ctx, "", path); err != nil {
+			t.Fatal(err)
+		}
+		has(false)
+	}
+}
+
+// everyCall makes each of the calls of a port.
+func everyCall(ctx context.Context, c *contract, port contractPort) map[string]error {
+	_, _, job := port.Job(ctx, "", c.id)
+	_, register := port.Register(ctx, c.job(0, forever), 0)
+	_, rollout := port.Rollout(ctx, "", c.id, dynomad.AppliedState{ModifyIndex: 1, EvalID: "e"})
+	_, has := port.HasVariable(ctx, "", "dynomad/x")
+	return map[string]error{
+		"job": job, "register": register, "rollout": rollout, "has": has,
+		"deregister": port.Deregister(ctx, "", c.id),
+		"put":        port.PutVariable(ctx, "", "dynomad/x", map[string]string{"A": "1"}),
+		"delete":     port.DeleteVariable(ctx, "", "dynomad/x"),
+	}
+}
+
+func testAway(t *testing.T, c *contract) {
+	for call, err := range everyCall(t.Context(), c, c.Away) {
+		if dynomad.KindOf(err) != dynomad.Unavailable {
+			t.Errorf("%s: got %v, want unavailable", call, err)
+		}
+	}
+}
+
+func testCanceled(t *testing.T, c *contract) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for call, err := range everyCall(ctx, c, c.Cluster) {
+		if dynomad.KindOf(err) != dynomad.Canceled {
+			t.Errorf("%s: got %v, want cancelled", call, err)
+		}
+	}
+}

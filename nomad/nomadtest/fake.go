@@ -1,0 +1,217 @@
+package nomadtest
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"sync"
+
+	"github.com/hashicorp/nomad/api"
+
+	"github.com/dynomad/dynomad"
+	"github.com/dynomad/dynomad/jobs"
+)
+
+// Fake is a cluster in memory: Nomad and Consul as the loop sees them, and a feed for the view. It does what was seen of the
+// real ones, as far as Contract says, and only when it is told to: there is no goroutine and no clock in it.
+type Fake struct {
+	mu        sync.Mutex
+	onCall    func(context.Context, Call) error
+	outcome   func(*api.Job) jobs.Rollout
+	lingers   bool
+	index     uint64
+	jobs      map[string]*fakeJob          // by namespace and id
+	variables map[string]map[string]string // by namespace and path
+	services  map[string]string            // the installation that a service's instances are of, by name
+	calls     []Call
+	away      bool
+	feed      feed
+}
+
+// Call is one request to a Fake.
+type Call struct {
+	Name string   // of the port's method, as "Register"
+	Key  string   // namespace/job or namespace/path
+	Job  *api.Job // that Register is given
+	Done bool     // it took effect
+}
+
+// NewFake makes an empty cluster.
+func NewFake() *Fake {
+	return &Fake{index: 10, jobs: map[string]*fakeJob{}, variables: map[string]map[string]string{}, services: map[string]string{}}
+}
+
+// OnCall has hook asked before each call takes effect and after it did. Its error becomes the call's.
+func (f *Fake) OnCall(hook func(ctx context.Context, c Call) error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.onCall = hook
+}
+
+// Outcome has every deployment end as it begins, unless outcome says RolloutRunning. With nil, Finish ends them.
+func (f *Fake) Outcome(outcome func(job *api.Job) jobs.Rollout) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.outcome = outcome
+}
+
+// Linger keeps dynos that are told to end from now on up until EndStopping.
+func (f *Fake) Linger() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.lingers = true
+}
+
+// Calls counts the requests of these names; of none, all.
+func (f *Fake) Calls(names ...string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := 0
+	for _, c := range f.calls {
+		for _, name := range names {
+			if c.Name == name {
+				n++
+			}
+		}
+	}
+	if len(names) == 0 {
+		return len(f.calls)
+	}
+	return n
+}
+
+func (f *Fake) call(ctx context.Context, name, key string, do func() error) error {
+	return f.make(ctx, Call{Name: name, Key: key}, do)
+}
+
+// make makes one request: what do does, between the two hooks.
+func (f *Fake) make(ctx context.Context, c Call, do func() error) error {
+	f.mu.Lock()
+	f.calls = append(f.calls, c)
+	away := f.away
+	f.mu.Unlock()
+	if away {
+		return dynomad.Errorf(dynomad.Unavailable, "The fake cluster is away (%s).", c.Name)
+	}
+	if err := f.hook(ctx, c); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	err := do()
+	f.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	c.Done = true
+	return f.hook(ctx, c)
+}
+
+func (f *Fake) hook(ctx context.Context, c Call) error {
+	if err := ctx.Err(); err != nil {
+		return dynomad.Wrap(dynomad.Canceled, err, "Cut off (%s).", c.Name)
+	}
+	f.mu.Lock()
+	hook := f.onCall
+	f.mu.Unlock()
+	if hook == nil {
+		return nil
+	}
+	return hook(ctx, c)
+}
+
+func fakeKey(namespace, name string) string {
+	if namespace == "" {
+		namespace = api.DefaultNamespace
+	}
+	return namespace + "/" + name
+}
+
+// Job gives a registered job; ok is false if there is none.
+func (f *Fake) Job(ctx context.Context, namespace, id string) (info jobs.JobInfo, ok bool, err error) {
+	key := fakeKey(namespace, id)
+	err = f.call(ctx, "Job", key, func() error {
+		var j *fakeJob
+		if j, ok = f.jobs[key]; ok {
+			info = jobs.InfoFromJob(j.spec)
+		}
+		return nil
+	})
+	return info, ok && err == nil, err
+}
+
+// Register registers a job if its JobModifyIndex is the one given, 0 for none.
+func (f *Fake) Register(ctx context.Context, job *api.Job, modifyIndex uint64) (answer jobs.Registered, err error) {
+	namespace := ""
+	if job.Namespace != nil {
+		namespace = *job.Namespace
+	}
+	key := fakeKey(namespace, *job.ID)
+	err = f.make(ctx, Call{Name: "Register", Key: key, Job: job}, func() error {
+		if len(job.TaskGroups) == 0 {
+			return dynomad.Errorf(dynomad.Invalid, "The fake cluster refuses a job without groups.")
+		}
+		var now uint64
+		if j := f.jobs[key]; j != nil {
+			now = *j.spec.JobModifyIndex
+		}
+		if now != modifyIndex {
+			return dynomad.Errorf(dynomad.Conflict, "The job has the index %d, not %d.", now, modifyIndex)
+		}
+		answer.ModifyIndex = f.put(key, job)
+		answer.EvalID = fmt.Sprintf("eval-%d", f.next())
+		return nil
+	})
+	return answer, err
+}
+
+// Deregister ends a job and purges it.
+func (f *Fake) Deregister(ctx context.Context, namespace, id string) error {
+	key := fakeKey(namespace, id)
+	return f.call(ctx, "Deregister", key, func() error { f.purge(key); return nil })
+}
+
+// PutVariable writes a variable whole.
+func (f *Fake) PutVariable(ctx context.Context, namespace, path string, items map[string]string) error {
+	key := fakeKey(namespace, path)
+	return f.call(ctx, "PutVariable", key, func() error { f.variables[key] = maps.Clone(items); return nil })
+}
+
+// HasVariable reports whether a variable exists.
+func (f *Fake) HasVariable(ctx context.Context, namespace, path string) (ok bool, err error) {
+	key := fakeKey(namespace, path)
+	err = f.call(ctx, "HasVariable", key, func() error { _, ok = f.variables[key]; return nil })
+	return ok, err
+}
+
+// DeleteVariable removes a variable, if there is one.
+func (f *Fake) DeleteVariable(ctx context.Context, namespace, path string) error {
+	key := fakeKey(namespace, path)
+	return f.call(ctx, "DeleteVariable", key, func() error { delete(f.variables, key); return nil })
+}
+
+// Rollout tells what became of a register.
+func (f *Fake) Rollout(ctx context.Context, namespace, id string, applied dynomad.AppliedState) (rollout jobs.Rollout, err error) {
+	key := fakeKey(namespace, id)
+	err = f.call(ctx, "Rollout", key, func() error {
+		j := f.jobs[key]
+		switch {
+		case j == nil:
+		case j.deployments[applied.ModifyIndex] != nil:
+			rollout = *j.deployments[applied.ModifyIndex]
+		case *j.spec.JobModifyIndex == applied.ModifyIndex:
+			rollout.State = jobs.RolloutSucceeded
+		}
+		return nil
+	})
+	return rollout, err
+}
+
+// Foreign reports whether a Consul service of this name is not this installation's.
+func (f *Fake) Foreign(ctx context.Context, name, installation string) (foreign bool, err error) {
+	err = f.call(ctx, "Foreign", name, func() error {
+		owner, ok := f.services[name]
+		foreign = ok && owner != installation
+		return nil
+	})
+	return foreign, err
+}

@@ -1,0 +1,31 @@
+package nomadtest
+
+import "context"
+
+// StopAlloc has an allocation replaced: it ends, and another one with its index starts.
+func (f *Fake) StopAlloc(ctx context.Context, namespace, id string) error {
+	return f.call(ctx, "StopAlloc", fakeKey(namespace, id), func() error {
+		a := f.feed.allocs[id]
+		if a == nil || a.Stopping() {
+			return nil
+		}
+		f.stop(a)
+		if j := f.jobs[fakeKey(a.Namespace, a.JobID)]; j != nil {
+			f.start(j, a.Group, int(a.Index), a.number)
+		}
+		return nil
+	})
+}
+
+// Allocs gives the ids of a job's allocations that are up, by index.
+func (f *Fake) Allocs(namespace, jobID string) []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	byIndex := map[int32]string{}
+	f.live(fakeKey(namespace, jobID), func(a *fakeAlloc) { byIndex[a.Index] = a.ID })
+	ids := make([]string, 0, len(byIndex))
+	for i := range int32(len(byIndex)) { //nolint:gosec // counts are small
+		ids = append(ids, byIndex[i])
+	}
+	return ids
+}
