@@ -28,6 +28,10 @@ func (s *Store) Apps(ctx context.Context) ([]dynomad.AppState, error) {
 
 // AppState gives the state of an app by full name or id.
 func (s *Store) AppState(ctx context.Context, key string) (dynomad.AppState, error) {
+	if state, ok := s.cache.app(key); ok {
+		return state, nil
+	}
+	gen := s.cache.generation()
 	var state dynomad.AppState
 	err := s.read(ctx, func(ctx context.Context, tx *tx) error {
 		id, err := appID(ctx, tx, key)
@@ -37,6 +41,9 @@ func (s *Store) AppState(ctx context.Context, key string) (dynomad.AppState, err
 		state, err = appState(ctx, tx, id)
 		return err
 	})
+	if err == nil {
+		s.cache.putApp(gen, state)
+	}
 	return state, err
 }
 

@@ -44,6 +44,7 @@ func (s *Store) Wanted(ctx context.Context, appID string) (dynomad.Wanted, error
 // SaveApplied records what the loop did for an app.
 func (s *Store) SaveApplied(ctx context.Context, appID string, a dynomad.AppliedState) error {
 	return s.write(ctx, func(ctx context.Context, tx *tx) error {
+		tx.touches("")
 		_, err := tx.ExecContext(ctx, `
 			INSERT INTO applied (app_id, spec_hash, modify_index, eval_id, rolling_out, failed_hash, problem, updated_at)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?)

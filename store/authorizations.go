@@ -49,6 +49,10 @@ func (s *Store) Authorization(ctx context.Context, id string) (dynomad.Authoriza
 
 // AuthorizationByHash finds the record of the token with a hash.
 func (s *Store) AuthorizationByHash(ctx context.Context, hash string) (dynomad.Authorization, error) {
+	if a, ok := s.cache.token(hash); ok {
+		return a, nil
+	}
+	gen := s.cache.generation()
 	var a dynomad.Authorization
 	err := s.read(ctx, func(ctx context.Context, tx *tx) error {
 		found, err := authorizations(ctx, tx, `WHERE token_hash = ?`, hash)
@@ -61,6 +65,9 @@ func (s *Store) AuthorizationByHash(ctx context.Context, hash string) (dynomad.A
 		a = found[0]
 		return nil
 	})
+	if err == nil {
+		s.cache.putToken(gen, hash, a)
+	}
 	return a, err
 }
 

@@ -9,12 +9,16 @@ import (
 
 // StopDone records that a dyno that was to be replaced is being replaced, or is gone.
 func (s *Store) StopDone(ctx context.Context, appID, dynoID string) error {
-	return s.write(ctx, func(ctx context.Context, tx *tx) error { return deleteStop(ctx, tx, appID, dynoID) })
+	return s.write(ctx, func(ctx context.Context, tx *tx) error {
+		tx.touches("")
+		return deleteStop(ctx, tx, appID, dynoID)
+	})
 }
 
 // RestartInstead has a dyno's whole type replaced in its stead, by a new restart id, and ends the wish for the dyno alone.
 func (s *Store) RestartInstead(ctx context.Context, appID string, stop dynomad.DynoStop, restartID string) error {
 	return s.write(ctx, func(ctx context.Context, tx *tx) error {
+		tx.touches(appID)
 		_, err := tx.ExecContext(ctx, `UPDATE dyno_types SET restart_id = ? WHERE app_id = ? AND type = ?`, restartID, appID, stop.Type)
 		if err != nil {
 			return fmt.Errorf("set a restart id: %w", err)

@@ -15,6 +15,7 @@ func (s *Store) EditApp(ctx context.Context, key string, decide func(dynomad.App
 		if err != nil {
 			return err
 		}
+		tx.touches(id)
 		before, err := appState(ctx, tx, id)
 		if err != nil {
 			return err

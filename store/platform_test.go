@@ -21,7 +21,7 @@ func TestPlatform(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	rules := dynomad.Rules{Sizes: dynomad.BuiltinSizes(), DefaultSize: "gp2", DefaultPort: 9000, MaxQuantity: 20}
-	p := dynomad.NewPlatform(rules, s, noDynos{}, noDynos{}, newClock(), uuid.NewString)
+	p := dynomad.NewPlatform(rules, dynomad.Parts{Store: s, View: noDynos{}, Loop: noDynos{}, Now: newClock(), NewID: uuid.NewString})
 	if err := s.EnsureRoot(t.Context(), dynomad.EnsureRoot(start, "root", "root-token")); err != nil {
 		t.Fatal(err)
 	}

@@ -51,6 +51,7 @@ func (s *Store) FinishRelease(ctx context.Context, releaseID, status, additional
 		if len(found) == 0 {
 			return missing("release", releaseID)
 		}
+		tx.touches(found[0].release.AppID)
 		n, err := change(ctx, tx, `
 			UPDATE releases
 			SET status = ?, additional_info = ?, updated_at = ?

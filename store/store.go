@@ -37,6 +37,7 @@ type Store struct {
 	reader *sql.DB
 	sealer sealer
 	now    func() time.Time
+	cache  *cache
 }
 
 // Open opens the database, makes or migrates its tables, and checks that the key is the one its secrets were sealed with.
@@ -61,7 +62,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err := ownerOnly(path); err != nil {
 		return nil, fmt.Errorf("make the database file: %w", err)
 	}
-	s := &Store{sealer: seal, now: c.Now}
+	s := &Store{sealer: seal, now: c.Now, cache: newCache()}
 	if s.writer, err = sql.Open("sqlite3", writerDSN(path, c.BusyTimeout)); err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}

@@ -13,7 +13,12 @@ type tx struct {
 	*sql.Tx
 	now    time.Time // the same throughout
 	sealer sealer
+	scope  scope // of what it writes; see touches
 }
+
+// touches says that the transaction changes nothing of what is cached but this app; "" is nothing at all. One that does not
+// say may change everything.
+func (t *tx) touches(appID string) { t.scope = scope{narrow: true, appID: appID} }
 
 // write runs do in a transaction that may write. It waits for its turn as long as ctx allows; what has begun is finished,
 // whoever goes away, since it takes milliseconds and so always has a known end.
@@ -27,7 +32,12 @@ func (s *Store) write(ctx context.Context, do func(context.Context, *tx) error) 
 			err = errors.Join(err, closeErr)
 		}
 	}()
-	return translate(ctx, s.within(context.WithoutCancel(ctx), conn, do))
+	var changed scope
+	defer func() { s.cache.forget(changed) }() // whatever became of it: a commit that failed may yet have happened
+	return translate(ctx, s.within(context.WithoutCancel(ctx), conn, func(ctx context.Context, tx *tx) error {
+		defer func() { changed = tx.scope }()
+		return do(ctx, tx)
+	}))
 }
 
 // read runs do in a transaction that sees one state of the database throughout.

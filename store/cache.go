@@ -1,0 +1,83 @@
+package store
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/dynomad/dynomad"
+)
+
+// cache keeps in memory what almost every request reads: the app and the token. This process is the only writer, so a write
+// forgets just what it may have changed. What is kept is shared: nobody may change it.
+type cache struct {
+	mu     sync.RWMutex
+	gen    uint64                           // moved by every write
+	apps   map[string]dynomad.AppState      // by id and by name
+	tokens map[string]dynomad.Authorization // by hash
+}
+
+// scope is what a write may have changed of what is cached.
+type scope struct {
+	narrow bool   // no more than one app, else everything
+	appID  string // that app; "" is none
+}
+
+func newCache() *cache {
+	return &cache{apps: map[string]dynomad.AppState{}, tokens: map[string]dynomad.Authorization{}}
+}
+
+// generation is to be asked before a read whose result is to be kept.
+func (c *cache) generation() uint64 {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.gen
+}
+
+// forget drops what a write may have changed, and all that is being read meanwhile.
+func (c *cache) forget(s scope) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.gen++
+	if !s.narrow {
+		clear(c.apps)
+		clear(c.tokens)
+		return
+	}
+	if state, ok := c.apps[s.appID]; ok {
+		delete(c.apps, s.appID)
+		delete(c.apps, state.App.Name)
+	}
+}
+
+func (c *cache) app(key string) (dynomad.AppState, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	state, ok := c.apps[key]
+	state.Types = slices.Clone(state.Types)
+	return state, ok
+}
+
+// putApp keeps a state that was read since gen, unless something was written since.
+func (c *cache) putApp(gen uint64, state dynomad.AppState) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if gen == c.gen {
+		state.Types = slices.Clone(state.Types)
+		c.apps[state.App.ID], c.apps[state.App.Name] = state, state
+	}
+}
+
+func (c *cache) token(hash string) (dynomad.Authorization, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	a, ok := c.tokens[hash]
+	return a, ok
+}
+
+func (c *cache) putToken(gen uint64, hash string, a dynomad.Authorization) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if gen == c.gen {
+		c.tokens[hash] = a
+	}
+}
