@@ -138,6 +138,7 @@ type Platform struct {
 	extras extraStore
 	view   dynoView
 	loop   waker
+	exec   executor
 }
 
 // Store is all that Platform needs kept; package store has it.
@@ -149,11 +150,23 @@ type Store interface {
 	extraStore
 }
 
+// Parts are what a Platform works with.
+type Parts struct {
+	Store Store
+	View  dynoView
+	Loop  waker
+	Exec  executor
+	Now   func() time.Time
+	NewID func() string
+}
+
 // NewPlatform makes a Platform.
-func NewPlatform(rules Rules, store Store, view dynoView, loop waker, now func() time.Time, newID func() string) *Platform {
+func NewPlatform(rules Rules, parts Parts) *Platform {
+	store := parts.Store
 	return &Platform{
-		Rules: rules, Now: now, NewID: newID,
-		apps: store, ledger: store, spaces: store, tokens: store, extras: store, view: view, loop: loop,
+		Rules: rules, Now: parts.Now, NewID: parts.NewID,
+		apps: store, ledger: store, spaces: store, tokens: store, extras: store,
+		view: parts.View, loop: parts.Loop, exec: parts.Exec,
 	}
 }
 

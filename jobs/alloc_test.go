@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/nomad/api"
 
+	"github.com/dynomad/dynomad"
 	"github.com/dynomad/dynomad/jobs"
 )
 
@@ -48,6 +49,37 @@ func TestMerge_keepsExit(t *testing.T) {
 	got := jobs.Merge(earlier, later)
 	if got.Task.Exit != exit || got.Task.Restarts != 2 || got.Task.Started != 7 || got.Health != jobs.Healthy {
 		t.Errorf("merged: %+v", got)
+	}
+}
+
+// That a process of it once ran is remembered too: what init says of a missing command later is then the application's word.
+func TestMerge_keepsRan(t *testing.T) {
+	t.Parallel()
+	exit := func(at int64) jobs.Exit { return jobs.Exit{At: at, Code: 127, Up: 1} }
+	missing := jobs.Alloc{ModifyIndex: 2, VersionKnown: true, Client: "pending", Desired: "run", Task: jobs.TaskSummary{State: "pending", Exit: exit(9)}}
+	ran := jobs.Alloc{ModifyIndex: 1, Task: jobs.TaskSummary{State: "pending", Ran: true, Exit: exit(3)}}
+	for want, a := range map[dynomad.DynoState]jobs.Alloc{"start-failure": missing, "app-crashed": jobs.Merge(ran, missing)} {
+		if d := jobs.Dyno(jobs.DynoInput{Settings: viewSettings(), Alloc: a, Now: time.Unix(0, 10)}); d.State != want {
+			t.Errorf("got %s, want %s: %+v", d.State, want, a)
+		}
+	}
+}
+
+// Where the start of an early process is forgotten, nobody knows how long it was up: its end does not say that it ran.
+func TestAllocFromAPI_startForgotten(t *testing.T) {
+	t.Parallel()
+	missing := map[string]string{"exit_code": "127"}
+	events := []*api.TaskEvent{
+		{Type: api.TaskTerminated, Time: 3, Details: missing},
+		{Type: api.TaskStarted, Time: 4},
+		{Type: api.TaskTerminated, Time: 5, Details: missing},
+	}
+	a := jobs.AllocFromAPI(&api.Allocation{
+		TaskGroup: "worker", ClientStatus: "pending", DesiredStatus: "run",
+		TaskStates: map[string]*api.TaskState{"worker": {State: "pending", Events: events}},
+	})
+	if d := jobs.Dyno(jobs.DynoInput{Settings: viewSettings(), Alloc: a, Now: time.Unix(0, 6)}); d.State != "start-failure" {
+		t.Errorf("dyno is %+v", d)
 	}
 }
 

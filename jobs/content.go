@@ -20,6 +20,8 @@ type GroupContent struct {
 	MemoryMB      int    // reserved
 	MemoryLimitMB int    // where a dyno is ended
 	Checked       bool   // Consul checks its dynos
+	CheckPath     string // by a GET of this path; "" is by a connection
+	Port          int    // that its dynos listen on
 	Count         int    // wanted
 	Number        uint64 // of what a dyno is named by; the same in versions between which no dyno is replaced
 }
@@ -37,7 +39,12 @@ func groupContent(tg *api.TaskGroup) GroupContent {
 	release, _ := strconv.Atoi(tg.Meta[metaRelease]) // a group that is not ours runs no release
 	c := GroupContent{Release: release, Count: deref(tg.Count)}
 	for _, s := range tg.Services {
-		c.Checked = c.Checked || len(s.Checks) > 0
+		for _, check := range s.Checks {
+			c.Checked, c.CheckPath = true, check.Path
+		}
+	}
+	for _, port := range ports(tg) {
+		c.Port = port
 	}
 	if len(tg.Tasks) > 0 {
 		task := tg.Tasks[0]
@@ -90,11 +97,7 @@ func number(tg *api.TaskGroup) uint64 {
 	if tg.EphemeralDisk != nil {
 		n.DiskMB = deref(tg.EphemeralDisk.SizeMB)
 	}
-	for _, network := range tg.Networks {
-		for _, port := range network.DynamicPorts {
-			n.Ports = append(n.Ports, port.To)
-		}
-	}
+	n.Ports = ports(tg)
 	if len(tg.Tasks) > 0 {
 		task := tg.Tasks[0]
 		n.Config = task.Config
@@ -108,6 +111,17 @@ func number(tg *api.TaskGroup) uint64 {
 		return 0 // cannot be: what came as JSON goes as JSON
 	}
 	return tenDigits(text)
+}
+
+// ports are those that a group's dynos listen on.
+func ports(tg *api.TaskGroup) []int {
+	var list []int
+	for _, network := range tg.Networks {
+		for _, port := range network.DynamicPorts {
+			list = append(list, port.To)
+		}
+	}
+	return list
 }
 
 // tenDigits gives a number of ten digits that stands for a text.

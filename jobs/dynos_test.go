@@ -94,6 +94,10 @@ func TestDynos(t *testing.T) {
 		},
 		{"crashed and scaled away", appInput(false, []dynomad.DynoType{none}, alloc("a", "worker", 0, ended("failed", "run"))), nil},
 		{"crashed and type deleted", appInput(false, nil, alloc("a", "worker", 0, ended("failed", "run"))), nil},
+		{
+			"of a version not known yet", appInput(false, []dynomad.DynoType{worker()}, alloc("a", "worker", 0, func(a *jobs.Alloc) { a.VersionKnown = false })),
+			[]string{"worker.1 waiting"},
+		},
 		{"maintenance", appInput(true, []dynomad.DynoType{two}), nil},
 	}
 	for _, tt := range tests {

@@ -13,7 +13,7 @@ const maxInfo = 400
 func (in DynoInput) stoppedInfo() string {
 	a := in.Alloc
 	switch {
-	case a.Batch && a.Task.Exit.At != 0 && !a.Task.Exit.ByOrder:
+	case a.Task.Exit.At != 0 && !a.Task.Exit.ByOrder && (a.Batch || a.DesiredText == ""):
 		return in.exitText()
 	case a.DesiredText != "":
 		return in.stoppingInfo()
@@ -123,7 +123,7 @@ func (in DynoInput) pendingInfo() string {
 }
 
 func (in DynoInput) probeInfo() string {
-	return withOutput("Its health check fails", in.Health.Output)
+	return in.withOutput("Its health check fails")
 }
 
 func (in DynoInput) runningInfo() string {
@@ -133,14 +133,22 @@ func (in DynoInput) runningInfo() string {
 	case !in.Health.Known:
 		return "Consul does not know its health check yet."
 	}
-	return withOutput("Its health check has not passed yet", in.Health.Output)
+	return in.withOutput("Its health check has not passed yet")
 }
 
-func withOutput(text, output string) string {
-	if output = clause(output); output != "" {
+// withOutput says what the check put out. Where it never passed that is mostly unknown: Consul starts checks as critical and
+// tells of output that comes without a change of status only after minutes (its agents' check_update_interval).
+func (in DynoInput) withOutput(text string) string {
+	output := clause(in.Health.Output)
+	switch {
+	case output != "":
 		return text + ": " + output
+	case in.Content == nil || in.Content.Port == 0:
+		return text + "."
+	case in.Content.CheckPath != "":
+		return fmt.Sprintf("%s: GET %s on port %d is not answered with success.", text, in.Content.CheckPath, in.Content.Port)
 	}
-	return text + "."
+	return fmt.Sprintf("%s: it does not accept connections on port %d.", text, in.Content.Port)
 }
 
 // sentence makes a sentence of what Nomad said.

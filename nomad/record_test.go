@@ -75,7 +75,8 @@ type recorder struct {
 	url string
 }
 
-func (r *recorder) get(ctx context.Context, path string) *http.Response {
+// get opens a path of Nomad's; it is closed with the test.
+func (r *recorder) get(ctx context.Context, path string) (io.Reader, http.Header) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url+path, nil)
 	if err != nil {
 		r.Fatal(err)
@@ -84,15 +85,15 @@ func (r *recorder) get(ctx context.Context, path string) *http.Response {
 	if err != nil {
 		r.Fatal(err)
 	}
-	return resp
+	r.Cleanup(func() { _ = resp.Body.Close() })
+	return resp.Body, resp.Header
 }
 
 func (r *recorder) await(job string, running int) {
 	nomadtest.Eventually(r, time.Minute, func(ctx context.Context) error {
-		resp := r.get(ctx, "/v1/job/"+job+"/allocations?all=true")
-		defer resp.Body.Close()
+		body, _ := r.get(ctx, "/v1/job/"+job+"/allocations?all=true")
 		var stubs []api.AllocationListStub
-		if err := json.NewDecoder(resp.Body).Decode(&stubs); err != nil {
+		if err := json.NewDecoder(body).Decode(&stubs); err != nil {
 			return err
 		}
 		n := 0
@@ -110,13 +111,12 @@ func (r *recorder) await(job string, running int) {
 
 // list records an answer with its index.
 func (r *recorder) list(path, file string) uint64 {
-	resp := r.get(r.Context(), path)
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
+	answer, header := r.get(r.Context(), path)
+	body, err := io.ReadAll(answer)
 	if err != nil {
 		r.Fatal(err)
 	}
-	index, err := strconv.ParseUint(resp.Header.Get("X-Nomad-Index"), 10, 64)
+	index, err := strconv.ParseUint(header.Get("X-Nomad-Index"), 10, 64)
 	if err != nil {
 		r.Fatal(err)
 	}
@@ -127,11 +127,10 @@ func (r *recorder) list(path, file string) uint64 {
 // stream collects the lines of the event stream that tell of the job or its allocations.
 func (r *recorder) stream(ctx context.Context, from uint64) <-chan []json.RawMessage {
 	out := make(chan []json.RawMessage, 1)
-	resp := r.get(ctx, "/v1/event/stream?topic=Allocation&topic=Job&topic=Evaluation")
+	events, _ := r.get(ctx, "/v1/event/stream?topic=Allocation&topic=Job&topic=Evaluation")
 	go func() {
-		defer resp.Body.Close()
 		var lines []json.RawMessage
-		for reader := bufio.NewReader(resp.Body); ; {
+		for reader := bufio.NewReader(events); ; {
 			line, err := reader.ReadBytes('\n')
 			if err != nil {
 				out <- lines

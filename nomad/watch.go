@@ -21,7 +21,7 @@ import (
 const (
 	streamSilence = 75 * time.Second
 	minBackoff    = 250 * time.Millisecond
-	maxBackoff    = 5 * time.Second
+	maxBackoff    = 2 * time.Second
 )
 
 // Sink takes what a Watcher sees. Its methods are called by one goroutine a namespace and must not block for long.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,21 +29,26 @@ func (s *Server) adapt(rt route) http.Handler {
 		start, id := time.Now(), s.cfg.NewID()
 		rec := &recorder{ResponseWriter: w, head: r.Method == http.MethodHead}
 		setHeaders(rec.Header(), id)
-		setDeadlines(w, r, start)
-		ctx, cancel := context.WithTimeout(r.Context(), handlerTime)
+		limit := cmp.Or(rt.time, handlerTime)
+		setDeadlines(w, r, start, limit)
+		ctx, cancel := context.WithTimeout(r.Context(), limit)
 		defer cancel()
 		err := s.serve(rec, r.WithContext(ctx), rt)
-		kind := dynomad.Kind("")
+		kind, status, brokenOff := dynomad.Kind(""), rec.status, err != nil && rec.status != 0
 		if err != nil {
 			kind = kindOf(r.Context(), err)
-			if rec.status == 0 {
+			status = failures[kind].status
+			if !brokenOff {
 				writeError(rec, kind, err)
 			}
 		}
 		took := time.Since(start)
-		s.logRequest(rt, r, id, logged{rec.status, took, kind, err})
+		s.logRequest(rt, r, id, logged{status, took, kind, err})
 		if s.cfg.Observe != nil {
-			s.cfg.Observe(methodLabel(r.Method), rt.path, rec.status, took)
+			s.cfg.Observe(methodLabel(r.Method), rt.path, status, took)
+		}
+		if brokenOff {
+			panic(http.ErrAbortHandler) // the client must not take what it has for the whole answer
 		}
 	})
 }
@@ -81,10 +87,11 @@ func setHeaders(h http.Header, id string) {
 	h.Set("RateLimit-Remaining", unlimited)
 }
 
-// setDeadlines bounds how long a body may take to arrive and an answer to leave. Writers without deadlines have none.
-func setDeadlines(w http.ResponseWriter, r *http.Request, now time.Time) {
+// setDeadlines bounds how long a body may take to arrive and an answer, of which the handler takes a part, to leave. Writers
+// without deadlines have none.
+func setDeadlines(w http.ResponseWriter, r *http.Request, now time.Time, handler time.Duration) {
 	control := http.NewResponseController(w)
-	_ = control.SetWriteDeadline(now.Add(answerTime))
+	_ = control.SetWriteDeadline(now.Add(handler + sendTime))
 	if r.ContentLength != 0 {
 		_ = control.SetReadDeadline(now.Add(bodyTime))
 	}

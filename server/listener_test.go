@@ -78,13 +78,14 @@ func TestListener(t *testing.T) {
 // deadlines remembers what the adapter asks of a connection.
 type deadlines struct {
 	*httptest.ResponseRecorder
-	read  []time.Time
-	write time.Time
+	read   []time.Time
+	write  time.Time
+	writes int // how often it was set
 }
 
 func (d *deadlines) SetReadDeadline(at time.Time) error { d.read = append(d.read, at); return nil }
 
-func (d *deadlines) SetWriteDeadline(at time.Time) error { d.write = at; return nil }
+func (d *deadlines) SetWriteDeadline(at time.Time) error { d.write = at; d.writes++; return nil }
 
 // TestDeadlines checks that a body must arrive in time, and that the deadline does not outlive it: it would end the request.
 func TestDeadlines(t *testing.T) {

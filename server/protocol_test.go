@@ -287,7 +287,7 @@ func TestFailures(t *testing.T) {
 	for _, tt := range tests {
 		w := newWorld(t)
 		w.serve(server.Config{
-			Platform: dynomad.NewPlatform(rules(), badStore{w.store, tt.apps}, w.view, w.view, w.clock.now, w.clock.id),
+			Platform: dynomad.NewPlatform(rules(), w.parts(badStore{w.store, tt.apps})),
 		})
 		a := w.ask(rootToken, "GET", "/apps", "")
 		if a.status != tt.status || strings.Contains(a.body, inner) {

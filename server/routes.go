@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/dynomad/dynomad"
 )
@@ -17,6 +18,7 @@ type route struct {
 	open         bool          // needs no token
 	tied         bool          // with the scope global: also for tokens that are tied to an app or space
 	uncounted    bool          // does not count against the rate limit
+	time         time.Duration // the handler may take; 0 is handlerTime
 }
 
 // The kinds of resource.
@@ -77,6 +79,14 @@ var routes = []route{
 	{method: "DELETE", path: "/apps/{app}/dynos", handle: (*Server).restartAll, scope: write, kind: kindApp},
 	{method: "DELETE", path: "/apps/{app}/dynos/{dyno}", handle: (*Server).restartDynoOrType, scope: write, kind: kindApp},
 	{method: "POST", path: "/apps/{app}/dynos/{dyno}/actions/stop", handle: (*Server).stopDyno, scope: write, kind: kindApp},
+	{
+		method: "POST", path: "/apps/{app}/dynos/{dyno}/actions/attach",
+		handle: (*Server).attach, scope: writeProtected, kind: kindApp, time: attachTime,
+	},
+	{
+		method: "POST", path: "/apps/{app}/{dyno}/actions/attach",
+		handle: (*Server).attach, scope: writeProtected, kind: kindApp, time: attachTime,
+	},
 	{method: "DELETE", path: "/apps/{app}/formations/{type}", handle: (*Server).restartType, scope: write, kind: kindApp},
 	{method: "POST", path: "/apps/{app}/formations/{type}/actions/stop", handle: (*Server).restartType, scope: write, kind: kindApp},
 	{method: "DELETE", path: "/apps/{app}/formations/{type}/actions/stop", handle: (*Server).restartType, scope: write, kind: kindApp},

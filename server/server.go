@@ -89,12 +89,13 @@ func (s *Server) Handler() http.Handler {
 	return withoutTrailingSlash(router)
 }
 
-// Limits of one request. A body is waited for, and an answer sent, for so long; a handler works for no longer.
+// Limits of one request. A body is waited for so long, a handler works for no longer unless its route says so, and what it
+// answers is sent for so long.
 const (
 	headerTime  = 10 * time.Second
 	bodyTime    = 30 * time.Second
 	handlerTime = 30 * time.Second
-	answerTime  = 90 * time.Second
+	sendTime    = 60 * time.Second
 	idleTime    = 2 * time.Minute
 	maxHeader   = 64 << 10
 	maxBody     = 1 << 20

@@ -37,6 +37,7 @@ type world struct {
 	platform *dynomad.Platform
 	store    *store.Store
 	view     *fakeView
+	exec     *fakeExec
 	watch    *sql.Conn // tells whether anything was written
 	clock    *clock
 	route    string // "METHOD template" of the last request
@@ -108,7 +109,7 @@ var seeded = sync.OnceValues(func() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := seed(dynomad.NewPlatform(rules(), s, &fakeView{}, &fakeView{}, c.now, c.id), s, c); err != nil {
+	if err := seed(dynomad.NewPlatform(rules(), dynomad.Parts{Store: s, View: &fakeView{}, Loop: &fakeView{}, Now: c.now, NewID: c.id}), s, c); err != nil {
 		return nil, err
 	}
 	if err := s.Close(); err != nil {
@@ -134,7 +135,7 @@ func newWorld(tb testing.TB, change ...func(*server.Config)) *world {
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	w := &world{tb: tb, clock: &clock{}, logs: &syncBuffer{}, view: &fakeView{dynos: seedDynos()}}
+	w := &world{tb: tb, clock: &clock{}, logs: &syncBuffer{}, view: &fakeView{dynos: seedDynos()}, exec: &fakeExec{stdout: "Hello\n"}}
 	w.clock.seconds.Store(1000)
 	w.clock.ids.Store(seedIDs)
 	w.store, err = store.Open(tb.Context(), store.Config{Path: path, Key: testKey, Now: w.clock.now})
@@ -147,9 +148,14 @@ func newWorld(tb testing.TB, change ...func(*server.Config)) *world {
 		}
 	})
 	w.watchWrites(path)
-	w.platform = dynomad.NewPlatform(rules(), w.store, w.view, w.view, w.clock.now, w.clock.id)
+	w.platform = dynomad.NewPlatform(rules(), w.parts(w.store))
 	w.serve(server.Config{Platform: w.platform}, change...)
 	return w
+}
+
+// parts are what the world's platform works with, over one store or another.
+func (w *world) parts(s dynomad.Store) dynomad.Parts {
+	return dynomad.Parts{Store: s, View: w.view, Loop: w.view, Exec: w.exec, Now: w.clock.now, NewID: w.clock.id}
 }
 
 // serve makes the handler; it is called again where a test needs a platform of its own.

@@ -77,6 +77,11 @@ func apply(ctx context.Context, tx *tx, before dynomad.AppState, e dynomad.Edit)
 			return err
 		}
 	}
+	return note(ctx, tx, app, e)
+}
+
+// note writes what an edit adds beside the app itself: wishes to have dynos replaced, and audits.
+func note(ctx context.Context, tx *tx, app dynomad.App, e dynomad.Edit) error {
 	for _, stop := range e.Stops {
 		if err := insertStop(ctx, tx, app.ID, stop); err != nil {
 			return err

@@ -32,7 +32,7 @@ version=$(awk -v package="$package" '
   $1 == "require" { $1 = ""; $0 = $0 }
   index(package "/", $1 "/") == 1 { print $2; exit }' "$module/go.mod")
 echo "Building bin/$name $version. With cold caches and two cores this takes about $minutes minutes and a good"
-echo "network; all three tools leave about 6 GB in Go's module and build caches. Later builds take seconds."
+echo "network; all three tools leave about 10 GB in Go's module and build caches. Later builds take seconds."
 
 # The module is nested in this repository, which says nothing about its version: hence no -buildvcs, whatever GOFLAGS
 # says, and no workspace.

@@ -31,11 +31,12 @@ answers() {
   [ -S "$socket" ] && { ! has curl || curl -fsS -o /dev/null --unix-socket "$socket" http://docker/_ping 2>/dev/null; }
 }
 
-# missing names the Debian packages whose programs are not there. docker-registry is for the tests.
+# missing names the Debian packages whose programs are not there. docker-registry and the JDK are for the tests.
 missing() {
   answers || has dockerd || printf 'docker.io '
   answers || has iptables || printf 'iptables '
   has docker-registry || printf 'docker-registry '
+  has javac && has jlink || printf 'openjdk-17-jdk-headless '
   has flock || printf 'util-linux '
   has busybox && ! ldd "$(command -v busybox)" >/dev/null 2>&1 || printf 'busybox-static '
 }

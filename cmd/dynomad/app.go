@@ -179,7 +179,10 @@ func (a *app) wire() {
 		Desired: a.store, Cluster: a.nomad, Live: a.view, Services: a.consul, Settings: a.jobSettings,
 		Now: time.Now, NewID: uuid.NewString, Log: a.log.Named("loop"),
 	})
-	a.platform = dynomad.NewPlatform(a.config.rules(), a.store, a.view, a.loop, now, uuid.NewString)
+	a.platform = dynomad.NewPlatform(a.config.rules(), dynomad.Parts{
+		Store: a.store, View: a.view, Loop: a.loop, Exec: nomad.NewExecutor(a.nomad, a.log.Named("attach")),
+		Now: now, NewID: uuid.NewString,
+	})
 }
 
 // now is the time as the API shows and the store keeps it.
@@ -246,7 +249,14 @@ func (a *app) listen(ctx context.Context) error {
 	return a.serveHTTP(ctx, "api", a.config.Listen, api.Handler(), a.config.TLSCert != "")
 }
 
-// serveHTTP serves on an address until the daemon closes; requests under way are finished then.
+// How long requests under way have when the daemon ends: to finish, and, told that their time is up, to clean up.
+const (
+	finishTime = 3 * time.Second
+	cleanTime  = 7 * time.Second
+)
+
+// serveHTTP serves on an address until the daemon closes. Requests under way are finished then; those that take too long are
+// told to end, as when their client goes away, and at last cut off.
 func (a *app) serveHTTP(ctx context.Context, name, addr string, handler http.Handler, tls bool) error {
 	var lc net.ListenConfig
 	listener, err := lc.Listen(ctx, "tcp", addr)
@@ -254,7 +264,19 @@ func (a *app) serveHTTP(ctx context.Context, name, addr string, handler http.Han
 		return fmt.Errorf("listening for the %s: %w", name, err)
 	}
 	srv := server.HTTPServer(handler, a.log.Named(name))
-	a.onClose(name, srv.Shutdown)
+	requests, cut := context.WithCancel(context.WithoutCancel(ctx))
+	srv.BaseContext = func(net.Listener) context.Context { return requests }
+	a.onClose(name, func(closing context.Context) error {
+		defer cut()
+		defer time.AfterFunc(finishTime, cut).Stop()
+		closing, cancel := context.WithTimeout(closing, cleanTime)
+		defer cancel()
+		if err := srv.Shutdown(closing); err != nil {
+			a.log.Warn("requests were cut off", "listener", name)
+			return srv.Close()
+		}
+		return nil
+	})
 	go func() {
 		var err error
 		if tls {

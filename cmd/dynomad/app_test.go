@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/go-hclog"
 )
 
 // lockedBuffer is a log that may be read while it is written.
@@ -187,5 +189,47 @@ func TestServe_addressTaken(t *testing.T) {
 	}
 	if err := serve(t.Context(), config, io.Discard); err == nil || !strings.Contains(err.Error(), "listening for the api") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestServeHTTP_close ends a server while it works on requests: one that can be told to end, and one that is deaf.
+func TestServeHTTP_close(t *testing.T) {
+	t.Parallel()
+	for _, deaf := range []bool{false, true} {
+		t.Run(map[bool]string{false: "hears", true: "deaf"}[deaf], func(t *testing.T) {
+			t.Parallel()
+			a, address := &app{log: hclog.NewNullLogger()}, closedPort(t)
+			begun, release := make(chan struct{}), make(chan struct{})
+			defer close(release)
+			handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				close(begun)
+				if deaf {
+					<-release
+				}
+				<-r.Context().Done()
+				w.WriteHeader(http.StatusServiceUnavailable)
+			})
+			if err := a.serveHTTP(t.Context(), "api", address, handler, false); err != nil {
+				t.Fatal(err)
+			}
+			answered := make(chan int, 1)
+			go func() {
+				r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address, nil)
+				resp, err := http.DefaultClient.Do(r)
+				if err != nil {
+					answered <- 0
+					return
+				}
+				answered <- resp.StatusCode
+				_ = resp.Body.Close()
+			}()
+			<-begun
+			start := time.Now()
+			err := a.close(t.Context())
+			took, status := time.Since(start), <-answered
+			if want := map[bool]int{false: 503, true: 0}[deaf]; err != nil || took > stopTime || status != want {
+				t.Errorf("closing took %s: %v; the request was answered with %d, want %d", took, err, status, want)
+			}
+		})
 	}
 }

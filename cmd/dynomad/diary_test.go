@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -24,7 +25,8 @@ const lookEvery = 50 * time.Millisecond
 type sighting struct {
 	dyno
 	Restarts  int
-	ExitCode  *int   `json:"exit_code"`
+	ExitCode  *int `json:"exit_code"`
+	Node      string
 	CreatedAt string `json:"created_at"`
 	at        time.Time
 }
@@ -37,10 +39,16 @@ func (s sighting) what() string {
 	return s.State
 }
 
-// lasting is what of a dyno must never change.
+// lasting is what of a dyno must never change. One that is not placed is of the newest release.
 func (s sighting) lasting() string {
+	if s.Node == "" {
+		return strings.Join([]string{s.ID, s.Name, s.Type}, " ")
+	}
 	return strings.Join([]string{s.ID, s.Name, s.Type, s.Command, s.Size, s.CreatedAt, fmt.Sprint(s.Release.Version)}, " ")
 }
+
+// said is all that is told of what it does.
+func (s sighting) said() string { return fmt.Sprint(s.what(), s.Restarts, s.AdditionalInfo) }
 
 // diary is what is seen of an app's dynos while a test runs.
 type diary struct {
@@ -48,9 +56,9 @@ type diary struct {
 	app    string
 
 	mu      sync.Mutex
-	looks   int
+	looked  time.Time
 	now     []sighting
-	changes map[string][]sighting // by id: how it looked first, and after each change of what it does
+	changes map[string][]sighting // by id: how it looked first, and after each change of what is told of it
 	wrong   []string              // what may never be
 }
 
@@ -90,8 +98,7 @@ func (y *diary) look(ctx context.Context) {
 		y.complain("GET dynos: %d %s %v", status, body, err)
 		return
 	}
-	y.looks++
-	y.now = list
+	y.looked, y.now = at, list
 	names := map[string]bool{}
 	for i := range list {
 		list[i].at = at
@@ -110,7 +117,7 @@ func (y *diary) note(s sighting) {
 		if before[n-1].lasting() != s.lasting() {
 			y.complain("a dyno is no longer what it was:\nbefore %s\nafter  %s", before[n-1].lasting(), s.lasting())
 		}
-		if before[n-1].what() == s.what() {
+		if before[n-1].said() == s.said() {
 			return
 		}
 	}
@@ -123,15 +130,29 @@ func (y *diary) complain(format string, args ...any) {
 	}
 }
 
-// await waits until a dyno is seen that satisfies ok, and gives it.
+// await waits until a dyno satisfies ok, and gives it.
 func (y *diary) await(tb testing.TB, within time.Duration, what string, ok func(sighting) bool) sighting {
+	tb.Helper()
+	return y.find(tb, within, what, func() []sighting { return y.now }, ok)
+}
+
+// saw is await, but content with a dyno that was so at any time since the diary began.
+func (y *diary) saw(tb testing.TB, within time.Duration, what string, ok func(sighting) bool) sighting {
+	tb.Helper()
+	all := func() []sighting { return slices.Concat(slices.Collect(maps.Values(y.changes))...) }
+	return y.find(tb, within, what, all, ok)
+}
+
+func (y *diary) find(tb testing.TB, within time.Duration, what string, among func() []sighting, ok func(sighting) bool) sighting {
 	tb.Helper()
 	var found sighting
 	nomadtest.Eventually(tb, within, func(context.Context) error {
 		y.mu.Lock()
 		defer y.mu.Unlock()
-		if i := slices.IndexFunc(y.now, ok); i >= 0 {
-			found = y.now[i]
+		list := among()
+		slices.SortFunc(list, func(a, b sighting) int { return a.at.Compare(b.at) })
+		if i := slices.IndexFunc(list, ok); i >= 0 {
+			found = list[i]
 			return nil
 		}
 		return fmt.Errorf("no dyno of %s %s: %+v, seen were %v", y.app, what, y.now, y.storiesLocked())
@@ -144,27 +165,24 @@ func is(what, info string) func(sighting) bool {
 	return func(s sighting) bool { return s.what() == what && strings.Contains(s.AdditionalInfo, info) }
 }
 
-// lookOn waits for some more looks.
-func (y *diary) lookOn(tb testing.TB, looks int) {
+// lookOn waits for a look so long after a sighting.
+func (y *diary) lookOn(tb testing.TB, from sighting, d time.Duration) {
 	tb.Helper()
-	y.mu.Lock()
-	until := y.looks + looks
-	y.mu.Unlock()
 	nomadtest.Eventually(tb, time.Minute, func(context.Context) error {
 		y.mu.Lock()
 		defer y.mu.Unlock()
-		if y.looks < until {
-			return errors.New("not looked often enough")
+		if y.looked.Before(from.at.Add(d)) {
+			return errors.New("not looked for long enough")
 		}
 		return nil
 	})
 }
 
-// story is what a dyno was seen to do, one after the other.
-func (y *diary) story(id string) []string {
+// stories are what each dyno was seen to do, one after the other.
+func (y *diary) stories() map[string][]string {
 	y.mu.Lock()
 	defer y.mu.Unlock()
-	return y.storiesLocked()[id]
+	return y.storiesLocked()
 }
 
 func (y *diary) storiesLocked() map[string][]string {
@@ -173,6 +191,7 @@ func (y *diary) storiesLocked() map[string][]string {
 		for _, s := range changes {
 			stories[id] = append(stories[id], s.what())
 		}
+		stories[id] = slices.Compact(stories[id])
 	}
 	return stories
 }
@@ -192,27 +211,47 @@ func (y *diary) when(tb testing.TB, id, what string, after time.Time) time.Time 
 }
 
 // told checks that a dyno did nothing but what a story says, in that order, as far as its last word; it may have been too
-// quick for some of the others. What comes after is for the other dynos of the app, whose stories may be shorter or longer:
-// they start like it and are told to stop at last.
+// quick for some of the others. The app's other dynos have begun like it, and may have been told to stop.
 func (y *diary) told(tb testing.TB, id string, words ...string) {
+	tb.Helper()
+	y.checkStories(tb, words)
+	if story := y.stories()[id]; len(story) == 0 || story[len(story)-1] != words[len(words)-1] || !inOrder(story, words) {
+		tb.Errorf("dyno %s of %s did %v, want %v", id, y.app, story, words)
+	}
+}
+
+// doomed is told for a dyno that Nomad has given up, and perhaps replaced since.
+func (y *diary) doomed(tb testing.TB, id string, words ...string) {
+	tb.Helper()
+	y.checkStories(tb, words)
+	if story := y.stories()[id]; !slices.Contains(story, words[len(words)-1]) {
+		tb.Errorf("dyno %s of %s did %v, want %v", id, y.app, story, words)
+	}
+}
+
+func (y *diary) checkStories(tb testing.TB, words []string) {
 	tb.Helper()
 	y.mu.Lock()
 	defer y.mu.Unlock()
-	for other, got := range y.storiesLocked() {
-		if got[0] == "waiting" && other != id { // not placed yet: a row of its own
-			got = got[1:]
-		}
-		if other == id && got[len(got)-1] != words[len(words)-1] {
-			tb.Errorf("dyno %s of %s did %v, want %v", id, y.app, got, words)
-		}
-		allowed := words
-		if other != id {
-			allowed = append(slices.Clone(words), "stopping", "stopped")
-		}
-		if !inOrder(got, allowed) {
-			tb.Errorf("dyno %s of %s did %v, want no other than %v", other, y.app, got, allowed)
+	allowed := append(slices.Clone(words), "stopping", "stopped")
+	for id, story := range y.storiesLocked() {
+		if unplaced := len(story) == 1 && story[0] == "waiting"; !unplaced && !inOrder(story, allowed) {
+			tb.Errorf("dyno %s of %s did %v, want no other than %v", id, y.app, story, allowed)
 		}
 	}
+	y.checkLocked(tb)
+}
+
+// check reports what may never be.
+func (y *diary) check(tb testing.TB) {
+	tb.Helper()
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	y.checkLocked(tb)
+}
+
+func (y *diary) checkLocked(tb testing.TB) {
+	tb.Helper()
 	for _, text := range y.wrong {
 		tb.Errorf("app %s: %s", y.app, text)
 	}

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -83,6 +84,29 @@ func TestLoop_wakeDuringPass(t *testing.T) {
 		if n := w.cluster.Calls("Register"); n != 1 {
 			t.Errorf("%d passes over one app at once", n)
 		}
+		close(gate)
+		synctest.Wait()
+		w.running("1", "good:1", 4)
+	})
+}
+
+// TestLoop_wakeDuringIdlePass writes after a pass over an idle app read what is wanted: that pass finds nothing to do.
+func TestLoop_wakeDuringIdlePass(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.deploy("1")
+		w.start()
+		w.settle()
+		gate, calls := make(chan struct{}), 0
+		w.store.onCall(func() error {
+			if calls++; calls == 2 { // after the first read
+				<-gate
+			}
+			return nil
+		})
+		w.loop.Wake("1")
+		synctest.Wait()
+		w.change("1", func(r *record) { r.types[0].Quantity = 4 })
+		synctest.Wait()
 		close(gate)
 		synctest.Wait()
 		w.running("1", "good:1", 4)
@@ -211,11 +235,16 @@ func TestLoop_refusedApps(t *testing.T) {
 	})
 }
 
-// TestLoop_endsWithContext ends the loop while passes hang in the cluster and others wait for a slot.
+// TestLoop_endsWithContext ends the loop while passes hang in the cluster and others wait for a slot. It waits for the former
+// and begins none of the latter.
 func TestLoop_endsWithContext(t *testing.T) {
 	inWorld(t, func(w *world) {
+		var underWay atomic.Int32
 		w.cluster.OnCall(func(ctx context.Context, _ nomadtest.Call) error {
+			underWay.Add(1)
 			<-ctx.Done()
+			time.Sleep(time.Second)
+			underWay.Add(-1)
 			return ctx.Err()
 		})
 		for i := range 30 {
@@ -225,8 +254,11 @@ func TestLoop_endsWithContext(t *testing.T) {
 		synctest.Wait()
 		begin := time.Now()
 		w.end()
-		if took := time.Since(begin); took != 0 {
-			t.Errorf("it took %s to end", took)
+		if took := time.Since(begin); took != time.Second {
+			t.Errorf("it took %s to end, want the second that calls take to be cut off", took)
+		}
+		if n := underWay.Load(); n != 0 {
+			t.Errorf("%d calls are under way after its end", n)
 		}
 	})
 }

@@ -43,10 +43,11 @@ func (l *Loop) pass(ctx context.Context, appID string) (time.Duration, error) {
 	if t.Deleted {
 		return 0, l.cleanUp(ctx, t)
 	}
-	if err := l.stopDynos(ctx, t); err != nil {
+	waits, err := l.stopDynos(ctx, t)
+	if err != nil {
 		return 0, err
 	}
-	if t.Applied.RollingOut {
+	if t.Applied.RollingOut || waits {
 		return rolloutGap, nil
 	}
 	return 0, l.settle(ctx, t)

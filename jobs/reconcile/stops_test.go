@@ -105,3 +105,32 @@ func TestStops_outOfSight(t *testing.T) {
 		}
 	})
 }
+
+// TestStops_two asks for both of two dynos at once, and the news of the first one's end is late: the second is not stopped as
+// well for that.
+func TestStops_two(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.deploy("1").types[0].Quantity = 2
+		w.start()
+		w.settle()
+		before := w.cluster.Allocs("", job1)
+		w.healthy(before...)
+		w.cluster.Hold(true)
+		w.cluster.Linger()
+		w.change("1", func(r *record) {
+			r.stops = []dynomad.DynoStop{{DynoID: before[0], Type: dynomad.Web}, {DynoID: before[1], Type: dynomad.Web}}
+		})
+		w.settle()
+		if after := w.cluster.Allocs("", job1); !slices.Contains(after, before[1]) {
+			t.Errorf("of %v both are told to end", before)
+		}
+		w.cluster.Hold(false)
+		w.settle()
+		if left := w.get("1").stops; len(left) != 0 {
+			t.Errorf("the wishes are still there: %v", left)
+		}
+		if after := w.cluster.Allocs("", job1); slices.ContainsFunc(after, func(id string) bool { return slices.Contains(before, id) }) {
+			t.Errorf("got dynos %v, want both of %v replaced", after, before)
+		}
+	})
+}

@@ -15,7 +15,7 @@ import (
 
 const (
 	minBackoff = 250 * time.Millisecond
-	maxBackoff = 5 * time.Second
+	maxBackoff = 2 * time.Second
 	minGap     = 50 * time.Millisecond // between two answers of the blocking query, so that a flapping check cannot drive it
 	recheck    = time.Second           // before an instance is read again that neither passes nor is critical
 )

@@ -39,7 +39,8 @@ func (c *Cluster) Image(tb testing.TB, name string) string {
 
 // BuildImage builds the Dockerfile in dir, without a registry: it starts FROM scratch. Two files are put beside it:
 // "app", the Go program in dir compiled to a static binary, if there is a main.go; and "busybox", the static one of
-// this machine, if there is none. A Docker that has the image from the same content is left as it is.
+// this machine, if there is none. So is what prepare.sh, if dir has one, puts into the folder that it is given. A Docker that
+// has the image from the same content is left as it is.
 func (c *Cluster) BuildImage(ctx context.Context, tag, dir string) error {
 	c.imagesMu.Lock()
 	defer c.imagesMu.Unlock()
@@ -112,6 +113,9 @@ func buildContext(ctx context.Context, dir string) ([]byte, error) {
 	if err := addFiles(archive, dir); err != nil {
 		return nil, err
 	}
+	if err := addPrepared(ctx, archive, dir); err != nil {
+		return nil, err
+	}
 	name, program, err := extraProgram(ctx, dir)
 	if err != nil {
 		return nil, err
@@ -142,6 +146,24 @@ func addFiles(archive *tar.Writer, dir string) error {
 		}
 		return addFile(archive, name, int64(info.Mode().Perm()), data)
 	})
+}
+
+// addPrepared adds what dir's prepare.sh makes, if there is one.
+func addPrepared(ctx context.Context, archive *tar.Writer, dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, "prepare.sh")); err != nil {
+		return nil // there is none
+	}
+	made, err := os.MkdirTemp("", "nomadtest-build-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(made) //nolint:errcheck // the directory for temporary files
+	cmd := exec.CommandContext(ctx, "sh", "prepare.sh", made)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("prepare.sh: %w: %s", err, out)
+	}
+	return addFiles(archive, made)
 }
 
 func addFile(archive *tar.Writer, name string, mode int64, data []byte) error {

@@ -1,0 +1,256 @@
+//go:build integration
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dynomad/dynomad/nomad/nomadtest"
+)
+
+// TestState_lookUps finds dynos by each of their keys, before and after the daemon was killed.
+func TestState_lookUps(t *testing.T) {
+	t.Parallel()
+	d := startDaemon(t, quick()...)
+	d.do(http.MethodPost, "/apps", `{"name":"keys"}`, http.StatusCreated, nil)
+	for _, body := range []string{`{"type":"web","quantity":2}`, `{"type":"worker","command":"/app worker"}`} {
+		d.do(http.MethodPost, "/apps/keys-default/formation", body, http.StatusOK, nil)
+	}
+	d.do(http.MethodPost, "/apps/keys-default/builds", `{"url":"`+d.cluster.Image(t, "hello")+`"}`, http.StatusCreated, nil)
+	d.waitDynos("keys-default", "web", time.Minute, allReady(2))
+	d.waitDynos("keys-default", "worker", time.Minute, allReady(1))
+	// Last, since its dyno is replaced by another one when Nomad has restarted it twice.
+	d.do(http.MethodPost, "/apps/keys-default/formation", `{"type":"faulty","command":"/app crash 3"}`, http.StatusOK, nil)
+	faulty := func(list []dyno) bool { return len(list) == 1 && list[0].State == "app-crashed" }
+	d.waitDynos("keys-default", "faulty", time.Minute, faulty)
+
+	before := d.lookUps(t, "keys-default")
+	if len(before) != 4 {
+		t.Fatalf("got dynos %v, want four", before)
+	}
+	if err := d.process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.process.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	d.waitDynos("keys-default", "web", time.Minute, allReady(2))
+	d.waitDynos("keys-default", "faulty", time.Minute, faulty)
+	for key, id := range d.lookUps(t, "keys-default") {
+		if before[key] != id {
+			t.Errorf("after the daemon was killed %s is %s, was %s", key, id, before[key])
+		}
+	}
+	states := map[string]string{}
+	for _, y := range d.herokuDynos(t, "keys-default") {
+		states[y.Name] = y.State
+	}
+	if want := map[string]string{"web.1": "up", "web.2": "up", "worker.1": "up", "faulty.1": "crashed"}; fmt.Sprint(states) != fmt.Sprint(want) {
+		t.Errorf("Heroku's clients see %v, want %v", states, want)
+	}
+}
+
+// lookUps finds each of an app's dynos by all its keys, and gives their ids by "type.N type.name".
+func (d *daemon) lookUps(tb testing.TB, app string) map[string]string {
+	tb.Helper()
+	list, err := d.dynos(tb.Context(), app)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	found, count := map[string]string{}, map[string]int{}
+	for _, y := range list {
+		count[y.Type]++
+		typeN := fmt.Sprintf("%s.%d", y.Type, count[y.Type])
+		for _, key := range []string{y.ID, y.Name, y.Type + "." + y.Name, typeN} {
+			for _, path := range []string{"/dynos/", "/dyno/"} {
+				var got dyno
+				d.do(http.MethodGet, "/apps/"+app+path+key, "", http.StatusOK, &got)
+				if got.ID != y.ID || got.Name != y.Name {
+					tb.Errorf("GET %s%s gives %s %s, want %s %s", path, key, got.ID, got.Name, y.ID, y.Name)
+				}
+			}
+		}
+		found[typeN+" "+y.Type+"."+y.Name] = y.ID
+	}
+	for _, key := range []string{"web", "web.0", "web.3", "web.01", "nothere.1", "worker." + list[len(list)-2].Name, "00000000-0000-4000-8000-000000000000", "%2e"} {
+		status, body, err := d.try(tb.Context(), http.MethodGet, "/apps/"+app+"/dynos/"+key, "")
+		if err != nil || status != http.StatusNotFound {
+			tb.Errorf("GET dynos/%s: %d %s %v, want 404", key, status, body, err)
+		}
+	}
+	return found
+}
+
+// herokuDynos lists an app's dynos as Heroku's clients do.
+func (d *daemon) herokuDynos(tb testing.TB, app string) []dyno {
+	tb.Helper()
+	var list []dyno
+	d.heroku(tb, "/apps/"+app+"/dynos", &list)
+	return list
+}
+
+func (d *daemon) herokuDyno(tb testing.TB, app, key string) dyno {
+	tb.Helper()
+	var y dyno
+	d.heroku(tb, "/apps/"+app+"/dynos/"+key, &y)
+	return y
+}
+
+func (d *daemon) heroku(tb testing.TB, path string, out any) {
+	tb.Helper()
+	status, body := get(tb, d.url+path, "Authorization", "Bearer "+d.token, "Accept", "application/vnd.heroku+json; version=3")
+	if status != http.StatusOK {
+		tb.Fatalf("GET %s: %d %s", path, status, body)
+	}
+	if err := json.Unmarshal([]byte(body), out); err != nil {
+		tb.Fatalf("GET %s: %v in %s", path, err, body)
+	}
+}
+
+// get reads a page. Headers are names and values in turn.
+func get(tb testing.TB, url string, headers ...string) (int, string) {
+	tb.Helper()
+	req, err := http.NewRequestWithContext(tb.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for pair := range slices.Chunk(headers, 2) {
+		req.Header.Set(pair[0], pair[1])
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer resp.Body.Close() //nolint:errcheck // read only
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return resp.StatusCode, string(body)
+}
+
+const (
+	away       = 8 * time.Second  // long enough for the daemon to be at its longest pause between two tries
+	backWithin = 10 * time.Second // that the view may take to be right again once Nomad or Consul is back
+)
+
+// TestCluster_agentsKilled kills Nomad, then Consul, under a running daemon, while something happens to a dyno. When the agent
+// is back the view is soon right again, with the same dynos.
+func TestCluster_agentsKilled(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	defer cancel()
+	cluster, err := nomadtest.Start(ctx, nomadtest.Config{NoTraefik: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := cluster.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	d := startDaemonOn(t, cluster, quick()...)
+	d.do(http.MethodPost, "/apps", `{"name":"blink"}`, http.StatusCreated, nil)
+	for _, body := range []string{`{"type":"web","healthcheck":"/health"}`, `{"type":"worker","command":"/app worker"}`} {
+		d.do(http.MethodPost, "/apps/blink-default/formation", body, http.StatusOK, nil)
+	}
+	d.do(http.MethodPost, "/apps/blink-default/builds", `{"url":"`+cluster.Image(t, "hello")+`"}`, http.StatusCreated, nil)
+	web := d.waitDynos("blink-default", "web", time.Minute, allReady(1))[0]
+	worker := d.waitDynos("blink-default", "worker", time.Minute, allReady(1))[0]
+	d.waitRelease("blink-default", 1, "succeeded")
+	address := d.address(t, "blink-default")
+	y := d.follow("blink-default")
+
+	kill(t, cluster.Nomad)
+	d.waitStale("blink-default", true)
+	time.Sleep(away) // an outage, not a wait for a condition
+	d.endContainer(t, worker.ID)
+	restart(ctx, t, cluster.Nomad)
+	d.rightAgain(t, y, "nomad", map[string]func(sighting) bool{
+		web.ID:    is("running ready", ""),
+		worker.ID: is("app-crashed", "signal 9 (exit code 137)"),
+	})
+	y.await(t, time.Minute, "worker that runs again", func(s sighting) bool { return s.ID == worker.ID && s.what() == "running ready" && s.Restarts == 1 })
+
+	kill(t, cluster.Consul)
+	d.waitStale("blink-default", true)
+	time.Sleep(away)
+	get(t, "http://"+address+"/health/fail")
+	restart(ctx, t, cluster.Consul)
+	d.rightAgain(t, y, "consul", map[string]func(sighting) bool{
+		web.ID: is("probe-failure", "told to be sick"), worker.ID: is("running ready", ""),
+	})
+	get(t, "http://"+address+"/health/ok")
+	y.await(t, backWithin, "that is well again", func(s sighting) bool { return s.ID == web.ID && s.what() == "running ready" })
+	want := map[string][]string{
+		web.ID:    {"running ready", "probe-failure", "running ready"},
+		worker.ID: {"running ready", "app-crashed", "running ready"},
+	}
+	if diff := cmp.Diff(y.stories(), want); diff != "" {
+		t.Errorf("what the dynos did (-got +want):\n%s", diff)
+	}
+	y.check(t)
+}
+
+func kill(tb testing.TB, p *nomadtest.Process) {
+	tb.Helper()
+	if err := p.Kill(); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func restart(ctx context.Context, tb testing.TB, p *nomadtest.Process) {
+	tb.Helper()
+	if err := p.Restart(ctx); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// rightAgain waits until nothing is old any more and each dyno is as it should be.
+func (d *daemon) rightAgain(tb testing.TB, y *diary, agent string, want map[string]func(sighting) bool) {
+	tb.Helper()
+	back := time.Now()
+	for id, ok := range want {
+		y.await(tb, backWithin-time.Since(back), "as it should be after "+agent+" is back", func(s sighting) bool { return s.ID == id && ok(s) })
+	}
+	d.waitStale(y.app, false)
+	took := time.Since(back)
+	tb.Logf("right again %s after %s was back", took.Round(time.Millisecond), agent)
+	if took > backWithin {
+		tb.Errorf("right again only %s after %s was back", took, agent)
+	}
+}
+
+// endContainer kills the container of a dyno, as the kernel could.
+func (d *daemon) endContainer(tb testing.TB, id string) {
+	tb.Helper()
+	names := d.docker(tb, "ps", "--quiet", "--filter", "label=com.hashicorp.nomad.alloc_id="+id)
+	if len(names) == 0 {
+		tb.Fatalf("dyno %s has no container", id)
+	}
+	d.docker(tb, "kill", names)
+}
+
+// docker runs a command of Docker on the cluster's, and gives the one word it prints.
+func (d *daemon) docker(tb testing.TB, args ...string) string {
+	tb.Helper()
+	cmd := exec.CommandContext(tb.Context(), "docker", args...)
+	cmd.Env = append(os.Environ(), "DOCKER_HOST="+d.cluster.DockerHost())
+	out, err := cmd.Output()
+	if err != nil {
+		tb.Fatalf("docker %v: %v", args, err)
+	}
+	return strings.TrimSpace(string(out))
+}
