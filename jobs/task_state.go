@@ -43,9 +43,9 @@ type Exit struct {
 	Up      int64 // how long the process had run; -1 if its start is forgotten
 }
 
-// execTime is longer than init takes to find out that it cannot execute a command, which takes milliseconds (7 ms were seen
-// on an idle machine), and shorter than what a program that starts and then fails takes to do anything worth a dyno.
-const execTime = time.Second
+// execTime is how soon after its start Nomad sees the end of an init that cannot execute its command: after milliseconds on an
+// idle node; 2.5 s were seen on one that was short of CPU. What ends later ran.
+const execTime = 5 * time.Second
 
 // Exit codes by which init says that it could not execute the command, and shells that they could not execute one.
 const (

@@ -15,9 +15,9 @@ import (
 // (limits.http_max_conns_per_client), and may take disk for its output.
 const maxExecs = 16
 
-// How long each step of ending a script may take, and how long one that has said all may take to go.
+// How long it may take to end a script, and how long one that has said all may take to go.
 const (
-	endTime    = 5 * time.Second
+	endTime    = 10 * time.Second
 	settleTime = 2 * time.Second
 )
 
@@ -85,7 +85,10 @@ func (e *Executor) try(ctx context.Context, at place, in dynomad.Exec) (dynomad.
 	select {
 	case <-s.ended:
 	case <-out.complete:
-		s.within(settleTime)
+		select {
+		case <-s.ended:
+		case <-time.After(settleTime):
+		}
 	case <-ctx.Done():
 		err := e.end(context.WithoutCancel(ctx), at, s)
 		out.discard()
@@ -148,10 +151,10 @@ func (e *Executor) exitCode(ctx context.Context, at place, s *session) (int, err
 		return code, nil
 	}
 	begun := s.out.hasBegun()
-	if s.err == nil && begun {
+	switch {
+	case s.err == nil && begun:
 		return s.code, nil
-	}
-	if s.err == nil && s.code == 0 {
+	case s.err == nil && s.code == 0:
 		return 0, unavailable(errNotStarted, "The command could not be started.")
 	}
 	gone := !e.client.sameProcess(ctx, at)
@@ -162,11 +165,11 @@ func (e *Executor) exitCode(ctx context.Context, at place, s *session) (int, err
 		return 0, dynomad.Wrap(dynomad.Conflict, s.err, "The dyno is not running any more.")
 	case s.err == nil: // Docker's own complaint: there is no shell
 		return s.code, nil
-	}
-	if !begun {
+	case !begun:
 		return 0, unavailable(s.err, "The command could not be started.")
 	}
-	return 0, unavailable(s.err, "The command's exit code did not arrive.")
+	ending := e.end(context.WithoutCancel(ctx), at, s)
+	return 0, unavailable(errors.Join(s.err, ending), "The command's exit code did not arrive.")
 }
 
 // sameProcess reports whether the process of a dyno is still the one that it was. It looks for a while: a client tells its

@@ -2,6 +2,7 @@ package nomad
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -38,30 +39,38 @@ echo "$1 $code" >&2
 read -r line
 exit $code`
 
-// ender ends the process group $1 and removes what its wrapper made.
-const ender = `kill -9 -"$1" || kill -9 "$1"
+// ender ends the process group $1 and removes what its wrapper made. Its exit code is enderGone if there was nothing to end; 0
+// would be what Nomad says of a process that it dropped.
+const ender = `code=1
+kill -9 -"$1" || kill -9 "$1" || code=9
 for made in "/alloc/tmp/dynomad-$1" "/alloc/tmp/dynomad-$1.in"; do
 	[ ! -e "$made" ] || rm -rf "$made"
-done`
+done
+exit $code`
+
+const enderGone = 9
 
 // session is one run of a wrapper.
 type session struct {
-	drop  context.CancelFunc // ends the connection, and not what runs
-	ended chan struct{}
-	out   *output
-	code  int // once ended
-	err   error
+	drop   context.CancelFunc // ends the connection, and not what runs
+	out    *output
+	ended  chan struct{} // closed when the connection is over
+	exited chan struct{} // closed when Nomad has told the exit code
+	code   int           // once exited
+	err    error         // once ended, if not exited
 }
 
 // start starts a script. What ends with ctx is only the connection.
 func (e *Executor) start(ctx context.Context, at place, in dynomad.Exec, out *output) *session {
 	ctx, cancel := context.WithCancel(ctx)
-	s := &session{drop: cancel, ended: make(chan struct{}), out: out}
+	s := &session{drop: cancel, out: out, ended: make(chan struct{}), exited: make(chan struct{})}
 	command := []string{"sh", "-c", wrapper, "sh", out.mark, strconv.Itoa(len(in.Stdin)), in.Script}
 	stdin := io.MultiReader(&line{when: out.begun, never: ctx.Done()}, strings.NewReader(in.Stdin), &line{when: out.complete, never: ctx.Done()})
 	go func() {
 		defer close(s.ended)
-		s.code, s.err = e.client.run(ctx, at, command, stdin, out.stdout, out.stderr)
+		if s.code, s.err = e.client.run(ctx, at, command, stdin, out.stdout, out.stderr); s.err == nil {
+			close(s.exited)
+		}
 	}()
 	return s
 }
@@ -86,40 +95,32 @@ func (l *line) Read(p []byte) (int, error) {
 	}
 }
 
-// within waits for the session's end, and says whether it came in time.
-func (s *session) within(limit time.Duration) bool {
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
-	select {
-	case <-s.ended:
-		return true
-	case <-timer.C:
-		return false
-	}
-}
-
-// end ends a script with all that it started, by an exec of its own. One that has not begun within the time never will.
+// end ends a script with all that it started, by execs of its own. One that has not begun within the time never will. The end
+// of a session comes after all of its output, which may be long: so the process is asked for too.
 func (e *Executor) end(ctx context.Context, at place, s *session) error {
 	ctx, cancel := context.WithTimeout(ctx, endTime)
 	defer cancel()
 	select {
-	case <-s.ended:
+	case <-s.exited:
 		return nil
 	case <-s.out.begun:
 	case <-ctx.Done():
 		return nil
 	}
-	pid := strconv.Itoa(s.out.pid)
-	for ctx.Err() == nil {
-		_, err := e.client.run(ctx, at, []string{"sh", "-c", ender, "sh", pid}, strings.NewReader(""), io.Discard, io.Discard)
-		if s.within(time.Second) {
+	command := []string{"sh", "-c", ender, "sh", strconv.Itoa(s.out.pid)}
+	for {
+		code, err := e.client.run(ctx, at, command, strings.NewReader(""), io.Discard, io.Discard)
+		if err == nil && code == enderGone {
 			return nil
 		}
-		if err != nil {
-			return fmt.Errorf("process %s may run on: %w", pid, err)
+		select {
+		case <-s.exited:
+			return nil
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return errors.Join(fmt.Errorf("process %d may run on", s.out.pid), err)
 		}
 	}
-	return fmt.Errorf("process %s runs on", pid)
 }
 
 // run runs a command in a dyno's container and gives its exit code. An error says that the code did not arrive; what became

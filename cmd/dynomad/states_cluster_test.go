@@ -19,7 +19,7 @@ import (
 // Settings of TestState. The minimum healthy time is longer than any of its crashing apps is up, the grace longer than a
 // busy machine takes to start a dyno that does well.
 const (
-	stateHealthy  = 3 * time.Second
+	stateHealthy  = 10 * time.Second
 	stateDrain    = 5 * time.Second
 	stateGrace    = 5 * time.Second
 	stateInterval = time.Second // of checks
@@ -82,7 +82,7 @@ func TestState(t *testing.T) {
 		// The others mostly read in their diaries.
 		{"noimage", "dynomad.local/absent:1", `{"type":"web"}`, testImageMissing},
 		{"nocommand", hello, `{"type":"worker","command":"/nonexistent --flag"}`, testCommandMissing},
-		{"notnow", busybox, `{"type":"worker","command":"sh -c 'sleep 2; exit 127'"}`, testNotFoundLater},
+		{"notnow", busybox, `{"type":"worker","command":"sh -c 'sleep 6; exit 127'"}`, testNotFoundLater},
 		{"exit3", hello, `{"type":"worker","command":"/app crash 3"}`, testCrash},
 		{"oom", hello, `{"type":"worker","command":"/app oom","size":"gp1"}`, testOutOfMemory},
 		{"silent", hello, `{"type":"web","command":"/app silent"}`, testNeverListens},
@@ -145,7 +145,7 @@ func testCommandMissing(t *testing.T, s stage) {
 // testNotFoundLater has an app that says itself, after a while, what init says of a missing command.
 func testNotFoundLater(t *testing.T, s stage) {
 	first := s.saw(t, time.Minute, "that crashed", is("app-crashed", "exit code 127"))
-	s.givenUp(t, first.ID)
+	s.lookOn(t, first, lookOn)
 	s.doomed(t, first.ID, "pending", "running ready", "app-crashed")
 }
 

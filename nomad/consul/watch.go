@@ -195,7 +195,7 @@ func (w *Watcher) health(alloc string) jobs.Health {
 }
 
 // takeCritical takes a new list of all critical checks. Those that entered are known to fail; those that left are read,
-// because not being critical is not yet passing.
+// because not being critical is not yet passing. Until that answer they are told of as they were, not as unknown.
 func (w *Watcher) takeCritical(ctx context.Context, checks api.HealthChecks) error {
 	if len(sickNodes(checks)) > 0 || w.hadSickNode() {
 		return w.resync(ctx)
@@ -214,7 +214,6 @@ func (w *Watcher) takeCritical(ctx context.Context, checks api.HealthChecks) err
 			delete(w.critical, alloc)
 			delete(w.passing, alloc)
 			left[w.service[alloc]] = true
-			changed[alloc] = w.health(alloc)
 		}
 	}
 	for alloc, c := range now {
