@@ -152,7 +152,10 @@ func (e *Executor) exitCode(ctx context.Context, at place, s *session) (int, err
 	}
 	begun := s.out.hasBegun()
 	switch {
-	case s.err == nil && begun:
+	case s.err == nil && begun: // something else has ended the shell: it cleaned nothing up
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
+		defer cancel()
+		_, _ = e.sweep(ctx, at, s) // fails if the whole container has ended
 		return s.code, nil
 	case s.err == nil && s.code == 0:
 		return 0, unavailable(errNotStarted, "The command could not be started.")

@@ -99,6 +99,7 @@ func TestExec_streams(t *testing.T) {
 		{dynomad.Exec{Script: "ls -ld /alloc/tmp | cut -c1-10"}, "drwxrwxrwx\n", "", 0}, // for users other than root
 		{dynomad.Exec{Script: "kill -0 $$ && echo alive"}, "alive\n", "", 0},
 		{dynomad.Exec{Script: "ls /alloc/tmp | wc -l", Stdin: "x"}, "1\n", "", 0},
+		{dynomad.Exec{Script: "mkdir $scratch; sleep 605 & kill -9 $$"}, "", "", 137},
 		{dynomad.Exec{Script: "mkdir $scratch; echo x >$scratch/x; cat $scratch/x"}, "x\n", "", 0},
 	}
 	for _, tt := range tests {

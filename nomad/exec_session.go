@@ -107,10 +107,9 @@ func (e *Executor) end(ctx context.Context, at place, s *session) error {
 	case <-ctx.Done():
 		return nil
 	}
-	command := []string{"sh", "-c", ender, "sh", strconv.Itoa(s.out.pid)}
 	for {
-		code, err := e.client.run(ctx, at, command, strings.NewReader(""), io.Discard, io.Discard)
-		if err == nil && code == enderGone {
+		gone, err := e.sweep(ctx, at, s)
+		if gone {
 			return nil
 		}
 		select {
@@ -121,6 +120,13 @@ func (e *Executor) end(ctx context.Context, at place, s *session) error {
 			return errors.Join(fmt.Errorf("process %d may run on", s.out.pid), err)
 		}
 	}
+}
+
+// sweep kills what a script started and removes what its wrapper made. It says whether nothing was there to be killed.
+func (e *Executor) sweep(ctx context.Context, at place, s *session) (gone bool, err error) {
+	command := []string{"sh", "-c", ender, "sh", strconv.Itoa(s.out.pid)}
+	code, err := e.client.run(ctx, at, command, strings.NewReader(""), io.Discard, io.Discard)
+	return err == nil && code == enderGone, err
 }
 
 // run runs a command in a dyno's container and gives its exit code. An error says that the code did not arrive; what became

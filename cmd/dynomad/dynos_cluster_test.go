@@ -57,8 +57,9 @@ func TestState_lookUps(t *testing.T) {
 	for _, y := range d.herokuDynos(t, "keys-default") {
 		states[y.Name] = y.State
 	}
-	if want := map[string]string{"web.1": "up", "web.2": "up", "worker.1": "up", "faulty.1": "crashed"}; fmt.Sprint(states) != fmt.Sprint(want) {
-		t.Errorf("Heroku's clients see %v, want %v", states, want)
+	want := map[string]string{"web.1": "up", "web.2": "up", "worker.1": "up", "faulty.1": "crashed"}
+	if diff := cmp.Diff(states, want); diff != "" {
+		t.Errorf("Heroku's clients see (-got +want):\n%s", diff)
 	}
 }
 
@@ -84,7 +85,10 @@ func (d *daemon) lookUps(tb testing.TB, app string) map[string]string {
 		}
 		found[typeN+" "+y.Type+"."+y.Name] = y.ID
 	}
-	for _, key := range []string{"web", "web.0", "web.3", "web.01", "nothere.1", "worker." + list[len(list)-2].Name, "00000000-0000-4000-8000-000000000000", "%2e"} {
+	unknown := []string{
+		"web", "web.0", "web.3", "web.01", "nothere.1", "%2e", "00000000-0000-4000-8000-000000000000", "worker." + list[len(list)-2].Name,
+	}
+	for _, key := range unknown {
 		status, body, err := d.try(tb.Context(), http.MethodGet, "/apps/"+app+"/dynos/"+key, "")
 		if err != nil || status != http.StatusNotFound {
 			tb.Errorf("GET dynos/%s: %d %s %v, want 404", key, status, body, err)
