@@ -68,7 +68,7 @@ func (in DynoInput) startFailed() bool {
 
 // notExecuted reports whether the dyno's command cannot be executed. One that a deployment found healthy could be.
 func (in DynoInput) notExecuted() bool {
-	return in.Alloc.Health != Healthy && in.Alloc.Task.notExecuted()
+	return in.Alloc.Health != Healthy && in.Alloc.Task.notExecuted(in.Settings.MinHealthyTime)
 }
 
 // crashed reports whether the process ended by itself: not long ago, or for good.

@@ -27,7 +27,8 @@ type TaskSummary struct {
 	Finished int64
 
 	Exit    Exit   // how the process ended last by itself
-	Ran     bool   // one of its processes was surely the image's, not the init that could not start it
+	Ran     bool   // one of its processes ended as an init never does that cannot execute the command
+	UpMost  int64  // the longest that one of its processes, of those that have ended by themselves, was up
 	Failure string // why it could not be started, in Nomad's words; "" once it was
 	Missing bool   // its templates wait for a variable
 	Doing   string // the last event's text
@@ -40,12 +41,8 @@ type Exit struct {
 	Signal  int32
 	OOM     bool
 	ByOrder bool  // Nomad ended it
-	Up      int64 // how long the process had run; -1 if its start is forgotten
+	Up      int64 // how long the process was up; 0 if its start is forgotten
 }
-
-// execTime is how soon after its start Nomad sees the end of an init that cannot execute its command: after milliseconds on an
-// idle node; 2.5 s were seen on one that was short of CPU. What ends later ran.
-const execTime = 5 * time.Second
 
 // Exit codes by which init says that it could not execute the command, and shells that they could not execute one.
 const (
@@ -93,11 +90,13 @@ func (t *TaskSummary) apply(e *api.TaskEvent, began int64) {
 	case api.TaskTerminated:
 		t.Exit = exitOf(e)
 		t.Exit.ByOrder = t.Killing
-		t.Exit.Up = -1
 		if began != 0 {
 			t.Exit.Up = e.Time - began
 		}
-		t.Ran = t.Ran || !t.Exit.mayBeInits()
+		if !t.Exit.ByOrder {
+			t.Ran = t.Ran || !t.Exit.mayBeInits()
+			t.UpMost = max(t.UpMost, t.Exit.Up)
+		}
 	case api.TaskDriverFailure, api.TaskSetupFailure, api.TaskFailedValidation, api.TaskArtifactDownloadFailed:
 		t.Failure = e.DisplayMessage
 	case taskTemplate:
@@ -118,20 +117,19 @@ func exitOf(e *api.TaskEvent) Exit {
 	return exit
 }
 
-// mayBeInits reports whether the exit can be that of an init which could not execute the command. A process that Nomad ended
-// tells nothing.
+// mayBeInits reports whether the exit can be that of an init which could not execute the command.
 func (e Exit) mayBeInits() bool {
-	said := e.Code == exitNotExecutable || e.Code == exitNotFound
-	return e.ByOrder || said && e.Up < int64(execTime) && !e.OOM && e.Signal == 0
+	return (e.Code == exitNotExecutable || e.Code == exitNotFound) && !e.OOM && e.Signal == 0
 }
 
-// notExecuted reports whether the task's command cannot be executed: every process of it that is known of ended at once with
-// one of init's exit codes. Docker starts init, which is always there, so that Nomad knows a missing command only as an exit.
-// A command that did anything else even once exists, so that an application which itself ends with such a code later, or in
-// a later run, has crashed. One that does so at once and always cannot be told apart: a shell whose command is not found, a
-// program whose libraries are. It could not start either.
-func (t TaskSummary) notExecuted() bool {
-	return t.Exit.At != 0 && t.Exit.Up >= 0 && !t.Exit.ByOrder && t.Exit.mayBeInits() && !t.Ran
+// notExecuted reports whether the task's command cannot be executed: every process of it that is known of ended with one of
+// init's exit codes, and none was up for as long as healthy takes. Docker starts init, which is always there, so that Nomad
+// knows a missing command only as an exit. It comes within milliseconds, but Nomad notices late on a node that is short of CPU
+// (more than 5 s were seen), so that a tighter bound would be wrong. A command that did anything else even once exists: an
+// application which itself ends with such a code later, or in a later run, has crashed. One that does so soon and always cannot
+// be told apart: a shell whose command is not found, a program whose libraries are. It could not start either.
+func (t TaskSummary) notExecuted(healthy time.Duration) bool {
+	return t.Exit.At != 0 && !t.Exit.ByOrder && t.Exit.mayBeInits() && !t.Ran && t.UpMost < int64(healthy)
 }
 
 // mergeTasks gives the later summary, with the last exit that only the earlier one has still seen.
@@ -142,6 +140,7 @@ func mergeTasks(earlier, later TaskSummary) TaskSummary {
 	later.Started = max(later.Started, earlier.Started)
 	later.Restarts = max(later.Restarts, earlier.Restarts)
 	later.Ran = later.Ran || earlier.Ran
+	later.UpMost = max(later.UpMost, earlier.UpMost)
 	if later.State == "" {
 		later.State = earlier.State
 	}

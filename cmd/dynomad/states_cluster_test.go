@@ -16,8 +16,8 @@ import (
 	nomadapi "github.com/hashicorp/nomad/api"
 )
 
-// Settings of TestState. The minimum healthy time is longer than any of its crashing apps is up, the grace longer than a
-// busy machine takes to start a dyno that does well.
+// Settings of TestState. The minimum healthy time is longer than its apps that crash at once are up on a busy machine,
+// the grace longer than such a machine takes to start a dyno that does well.
 const (
 	stateHealthy  = 10 * time.Second
 	stateDrain    = 5 * time.Second
@@ -82,7 +82,7 @@ func TestState(t *testing.T) {
 		// The others mostly read in their diaries.
 		{"noimage", "dynomad.local/absent:1", `{"type":"web"}`, testImageMissing},
 		{"nocommand", hello, `{"type":"worker","command":"/nonexistent --flag"}`, testCommandMissing},
-		{"notnow", busybox, `{"type":"worker","command":"sh -c 'sleep 6; exit 127'"}`, testNotFoundLater},
+		{"notnow", busybox, `{"type":"worker","command":"sh -c 'sleep 12; exit 127'"}`, testNotFoundLater},
 		{"exit3", hello, `{"type":"worker","command":"/app crash 3"}`, testCrash},
 		{"oom", hello, `{"type":"worker","command":"/app oom","size":"gp1"}`, testOutOfMemory},
 		{"silent", hello, `{"type":"web","command":"/app silent"}`, testNeverListens},
