@@ -221,6 +221,7 @@ func watching(t *testing.T, a *agent, change func(*Watcher)) (*Watcher, *heard) 
 	}
 	h := &heard{health: map[string]jobs.Health{}}
 	w := NewWatcher(client, h, hclog.NewNullLogger())
+	w.relist = time.Hour // tests must not pass by that
 	if change != nil {
 		change(w)
 	}

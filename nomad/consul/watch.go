@@ -17,6 +17,7 @@ const (
 	minBackoff = 250 * time.Millisecond
 	maxBackoff = 2 * time.Second
 	minGap     = 50 * time.Millisecond // between two answers of the blocking query, so that a flapping check cannot drive it
+	relist     = 5 * time.Second       // before the second full list; later ones come ever more slowly, up to waitTime
 	recheck    = time.Second           // before an instance is read again that neither passes nor is critical
 )
 
@@ -40,6 +41,7 @@ type Watcher struct {
 	log    hclog.Logger
 	asked  chan struct{}
 	wait   time.Duration // of the blocking query
+	relist time.Duration // between the first two full lists
 	grace  time.Duration // that Consul may take to answer beyond that
 
 	mu       sync.Mutex
@@ -53,7 +55,7 @@ type Watcher struct {
 // NewWatcher makes a Watcher; Run starts it.
 func NewWatcher(client *Client, sink Sink, log hclog.Logger) *Watcher {
 	return &Watcher{
-		client: client, sink: sink, log: log, asked: make(chan struct{}, 1), wait: waitTime, grace: callTimeout,
+		client: client, sink: sink, log: log, asked: make(chan struct{}, 1), wait: waitTime, relist: relist, grace: callTimeout,
 		critical: map[string]string{}, passing: map[string]bool{}, service: map[string]string{}, queue: map[string]bool{},
 	}
 }
@@ -91,14 +93,17 @@ func (w *Watcher) Run(ctx context.Context) {
 }
 
 // once reads all checks, then follows the critical ones. An index that goes back is reset to 0 (Consul's API features,
-// blocking queries).
+// blocking queries). A check that is new and passes is on no list of critical ones, and after a restart of Consul, when all
+// checks come back so, Nomad has no news of the dynos either: so all are read again now and then.
 func (w *Watcher) once(ctx context.Context) (synced bool, err error) {
 	if err := w.resync(ctx); err != nil {
 		return false, err
 	}
 	var index uint64
+	pause := w.relist
+	due := time.Now().Add(pause)
 	for {
-		checks, next, err := w.criticalAfter(ctx, index)
+		checks, next, err := w.criticalAfter(ctx, index, min(w.wait, time.Until(due)))
 		if err != nil {
 			return true, translate("following critical checks", err)
 		}
@@ -111,16 +116,24 @@ func (w *Watcher) once(ctx context.Context) (synced bool, err error) {
 		if err := w.takeCritical(ctx, checks); err != nil {
 			return true, err
 		}
+		if !time.Now().Before(due) {
+			if err := w.resync(ctx); err != nil {
+				return true, err
+			}
+			pause = min(2*pause, waitTime)
+			due = time.Now().Add(pause)
+		}
 		sleep(ctx, minGap)
 	}
 }
 
 // criticalAfter waits for the critical checks to change. Consul answers within the wait and a sixteenth of it; a half-open
 // connection or a frozen agent gives no error, only silence.
-func (w *Watcher) criticalAfter(ctx context.Context, index uint64) (api.HealthChecks, uint64, error) {
-	ctx, done := context.WithTimeout(ctx, w.wait+w.wait/16+w.grace)
+func (w *Watcher) criticalAfter(ctx context.Context, index uint64, wait time.Duration) (api.HealthChecks, uint64, error) {
+	wait = max(wait, time.Millisecond) // 0 is five minutes to Consul
+	ctx, done := context.WithTimeout(ctx, wait+wait/16+w.grace)
 	defer done()
-	q := &api.QueryOptions{WaitIndex: index, WaitTime: w.wait}
+	q := &api.QueryOptions{WaitIndex: index, WaitTime: wait}
 	checks, meta, err := w.client.api.Health().State(api.HealthCritical, q.WithContext(ctx))
 	if err != nil {
 		return nil, 0, err

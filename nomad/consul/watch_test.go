@@ -202,6 +202,23 @@ func TestWatcher_passesUnseen(t *testing.T) {
 	h.becomes(t, one, passing)
 }
 
+// TestWatcher_appearsPassing registers a check that passes, and nobody tells of it: so checks come back after a restart of
+// Consul.
+func TestWatcher_appearsPassing(t *testing.T) {
+	t.Parallel()
+	a := newAgent(t)
+	_, h := watching(t, a, func(w *Watcher) { w.relist = 200 * time.Millisecond })
+	a.set(func() { a.check(one, "x", api.HealthPassing) })
+	h.becomes(t, one, passing)
+	a.set(func() { a.check(two, "x", api.HealthPassing) })
+	h.becomes(t, two, passing)
+	before := a.count("/v1/health/state/any")
+	time.Sleep(2 * time.Second)
+	if n := a.count("/v1/health/state/any") - before; n > 4 {
+		t.Errorf("%d full lists in 2 s, want ever fewer", n)
+	}
+}
+
 func TestWatcher_consulAway(t *testing.T) {
 	t.Parallel()
 	a := newAgent(t)

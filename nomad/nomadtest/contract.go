@@ -14,7 +14,11 @@ import (
 )
 
 // contractWithin bounds what is waited for in a cluster. With the Fake nothing is.
-const contractWithin = time.Minute
+const contractWithin = 2 * time.Minute
+
+// contractHealthy is how long a dyno must run to count as healthy. On a busy machine half a second passes before Nomad hears
+// that a process has ended; taken for healthy and then failed, it holds its deployment up until the progress deadline.
+const contractHealthy = 3 * time.Second
 
 // contractPort is a cluster as the loop uses it.
 type contractPort interface {
@@ -92,8 +96,8 @@ func (c *contract) job(count int, command string) *api.Job {
 	group.ReschedulePolicy = &api.ReschedulePolicy{Attempts: new(0), Interval: new(time.Duration(0)), Unlimited: new(false)}
 	group.Update = &api.UpdateStrategy{
 		MaxParallel: new(max(count, 1)), Canary: new(max(count, 1)), AutoPromote: new(true), AutoRevert: new(true),
-		HealthCheck: new("task_states"), MinHealthyTime: new(500 * time.Millisecond), HealthyDeadline: new(20 * time.Second),
-		ProgressDeadline: new(40 * time.Second),
+		HealthCheck: new("task_states"), MinHealthyTime: new(contractHealthy), HealthyDeadline: new(30 * time.Second),
+		ProgressDeadline: new(45 * time.Second),
 	}
 	return &api.Job{
 		ID: new(c.id), Name: new(c.id), Type: new(api.JobTypeService), Datacenters: []string{"*"},
