@@ -58,6 +58,7 @@ type Config struct {
 type Wanted struct {
 	AppState
 	Deleted bool         // the app was deleted: its job and variables are to go
+	Removed bool         // … and were seen to be gone
 	Release ConfigVars   // config vars of AppState.Wanted
 	Configs []ConfigRef  // every version that may have a variable in Nomad
 	Stops   []DynoStop   // dynos that are to be replaced

@@ -34,7 +34,7 @@ type Verb int
 const (
 	Nothing    Verb = iota
 	Register        // register Want.Job if the job's index is still Action.Index
-	Deregister      // remove the job and its history (purge)
+	Deregister      // end the job, then remove it and its history
 	Foreign         // leave it alone and say Action.Text
 )
 

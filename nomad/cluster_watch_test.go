@@ -38,7 +38,7 @@ func TestCluster_watch(t *testing.T) {
 	}
 	follows(t, v)
 	register("1")
-	t.Cleanup(func() { _, _, _ = raw.Deregister(id, true, nil) })
+	t.Cleanup(func() { cluster.RemoveJob(t, id) })
 	runs(t, v, id, 1)
 	register("2")
 	runs(t, v, id, 2)

@@ -43,7 +43,7 @@ func startTarget(tb testing.TB, name, script string) target {
 	if _, _, err := raw.Jobs().Register(job, nil); err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(func() { _, _, _ = raw.Jobs().Deregister(name, true, nil) })
+	tb.Cleanup(func() { cluster.RemoveJob(tb, name) })
 	t := target{tb: tb, log: &bytes.Buffer{}}
 	nomadtest.Eventually(tb, time.Minute, func(context.Context) error {
 		allocs, _, err := raw.Jobs().Allocations(name, false, nil)

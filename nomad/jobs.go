@@ -2,6 +2,7 @@ package nomad
 
 import (
 	"context"
+	"slices"
 
 	"github.com/hashicorp/nomad/api"
 
@@ -62,11 +63,39 @@ func (c *Client) Register(ctx context.Context, job *api.Job, modifyIndex uint64)
 	return jobs.Registered{ModifyIndex: answer.JobModifyIndex, EvalID: answer.EvalID}, nil
 }
 
-// Deregister ends a job and purges it. That there is none is no error.
-func (c *Client) Deregister(ctx context.Context, namespace, id string) error {
+// StopJob ends a job, which stays in Nomad's records, and reports whether all its allocations have ended. That there is none
+// is no error.
+func (c *Client) StopJob(ctx context.Context, namespace, id string) (ended bool, err error) {
+	info, ok, err := c.Job(ctx, namespace, id)
+	if err != nil || !ok {
+		return err == nil, err
+	}
+	if !info.Stopped {
+		if err := c.deregister(ctx, namespace, id, false); err != nil {
+			return false, err
+		}
+	}
+	q, done := c.query(ctx, namespace)
+	defer done()
+	allocs, _, err := c.api.Jobs().Allocations(id, true, q)
+	if err != nil {
+		return false, ignoreMissing(translate("listing the allocations of job "+id, err))
+	}
+	return !slices.ContainsFunc(allocs, func(s *api.AllocationListStub) bool { return !jobs.AllocFromStub(s).Ended() }), nil
+}
+
+// Purge removes a job and its history; that there is none is no error. All its allocations must have ended, and the clients
+// know of it: Nomad forgets the allocations of a purged job at once, and a client is only told by their absence. One that
+// looks at that moment may wait for them for minutes, and one that looks later misses it and has them run on until
+// something else changes on its node (nomad/node_endpoint.go, GetClientAllocs; nomad/alloc_endpoint.go, GetAllocs).
+func (c *Client) Purge(ctx context.Context, namespace, id string) error {
+	return c.deregister(ctx, namespace, id, true)
+}
+
+func (c *Client) deregister(ctx context.Context, namespace, id string, purge bool) error {
 	w, done := c.write(ctx, namespace)
 	defer done()
-	_, _, err := c.api.Jobs().DeregisterOpts(id, &api.DeregisterOptions{Purge: true}, w)
+	_, _, err := c.api.Jobs().DeregisterOpts(id, &api.DeregisterOptions{Purge: purge}, w)
 	return ignoreMissing(translate("ending job "+id, err))
 }
 

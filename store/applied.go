@@ -88,7 +88,8 @@ func wanted(ctx context.Context, tx *tx, appID string) (w dynomad.Wanted, err er
 	if w.AppState, err = appState(ctx, tx, appID); err != nil {
 		return w, err
 	}
-	if w.Deleted, err = one[bool](ctx, tx, `SELECT deleted_at IS NOT NULL FROM apps WHERE id = ?`, appID); err != nil {
+	if err = tx.QueryRowContext(ctx, `SELECT deleted_at IS NOT NULL, removed_at IS NOT NULL FROM apps WHERE id = ?`, appID).
+		Scan(&w.Deleted, &w.Removed); err != nil {
 		return w, fmt.Errorf("read an app: %w", err)
 	}
 	refs, err := configRefs(ctx, tx, appID)

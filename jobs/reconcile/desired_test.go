@@ -88,7 +88,7 @@ func (d *desired) Wanted(_ context.Context, appID string) (w dynomad.Wanted, err
 
 // wanted is what should run: of the newest release that did not fail, else of the newest.
 func (r *record) wanted() dynomad.Wanted {
-	w := dynomad.Wanted{AppState: dynomad.AppState{App: r.app, Types: slices.Clone(r.types)}, Stops: slices.Clone(r.stops), Deleted: r.deleted, Applied: r.applied}
+	w := dynomad.Wanted{AppState: dynomad.AppState{App: r.app, Types: slices.Clone(r.types)}, Stops: slices.Clone(r.stops), Deleted: r.deleted, Removed: r.removed, Applied: r.applied}
 	needed := map[string]bool{}
 	for i := range r.releases {
 		rel := r.releases[i]

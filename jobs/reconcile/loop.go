@@ -26,8 +26,9 @@ const (
 	maxBackoff = 15 * time.Second
 	passTime   = time.Minute // the longest a pass may take
 	rolloutGap = 2 * time.Second
-	workers    = 8 // passes at once
-	retriers   = 4 // … and of apps whose last pass failed: those wait for one another, nobody else for them
+	purgeDelay = 2 * time.Second // from the end of a job's last dyno to its removal
+	workers    = 8               // passes at once
+	retriers   = 4               // … and of apps whose last pass failed: those wait for one another, nobody else for them
 )
 
 // Config is what a Loop needs.
@@ -53,6 +54,7 @@ type Loop struct {
 	due      map[string]time.Time // by app id
 	failures map[string]failure   // by app id, since the last pass that did not fail
 	busy     map[string]bool
+	quiet    map[string]time.Time // by app id: when all dynos of a job that has to go were first seen to have ended
 }
 
 // failure is what an app's last passes came to.
@@ -65,7 +67,7 @@ type failure struct {
 func New(c Config) *Loop {
 	return &Loop{
 		Config: c, wake: make(chan struct{}, 1), slots: make(chan struct{}, workers), retries: make(chan struct{}, retriers),
-		due: map[string]time.Time{}, failures: map[string]failure{}, busy: map[string]bool{},
+		due: map[string]time.Time{}, failures: map[string]failure{}, busy: map[string]bool{}, quiet: map[string]time.Time{},
 	}
 }
 
@@ -202,6 +204,26 @@ func (l *Loop) finish(appID string, again time.Duration) {
 		return
 	}
 	l.poke() // it may have been woken meanwhile
+}
+
+// endedSince reports whether an app's dynos have all ended for at least a while. It forgets when they had once it says so, and
+// when they have not.
+func (l *Loop) endedSince(appID string, ended bool, while time.Duration) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	since, known := l.quiet[appID]
+	switch {
+	case !ended:
+		delete(l.quiet, appID)
+		return false
+	case !known:
+		l.quiet[appID] = l.Now()
+		return false
+	case l.Now().Sub(since) < while:
+		return false
+	}
+	delete(l.quiet, appID)
+	return true
 }
 
 // failed counts and logs a failure and gives the pause after it, with jitter. What was logged is not logged again.

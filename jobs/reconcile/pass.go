@@ -17,6 +17,7 @@ type target struct {
 	name         string
 	installation string
 	matches      bool // the job was found to be as it should
+	ending       bool // a job that has to go first has dynos that have not ended
 }
 
 // pass makes one look at an app and does what is needed. It gives when to look again by itself, 0 for not until woken.
@@ -39,6 +40,9 @@ func (l *Loop) pass(ctx context.Context, appID string) (time.Duration, error) {
 	}
 	if err := l.apply(ctx, &t); err != nil {
 		return 0, err
+	}
+	if t.ending {
+		return rolloutGap, nil
 	}
 	if t.Deleted {
 		return 0, l.cleanUp(ctx, t)
@@ -181,19 +185,23 @@ func (l *Loop) try(ctx context.Context, t *target) error {
 	}
 	a := jobs.Decide(t.want, have)
 	if a.Verb == jobs.Deregister && have.AppID != t.App.ID {
-		return l.waitForEarlier(*t, have)
+		l.waitForEarlier(t, have)
+		return nil
 	}
-	return l.act(ctx, t, a)
+	return l.act(ctx, t, a, have)
 }
 
 // waitForEarlier has the pass of a deleted app end its job, whose name this app wants. No pass ends another app's job: it
 // could be late, and end the one that came after.
-func (l *Loop) waitForEarlier(t target, have jobs.Have) error {
+func (l *Loop) waitForEarlier(t *target, have jobs.Have) {
 	if t.want.Job == nil {
-		return nil
+		return
 	}
+	t.ending = true
 	l.Wake(have.AppID)
-	return dynomad.Errorf(dynomad.Unavailable, "The job %s of an earlier app of this name has not ended yet.", t.name)
+	if !have.Stopped {
+		l.Log.Info("the job of an earlier app of this name has to end first", "app", t.name)
+	}
 }
 
 func (t target) have(info jobs.JobInfo, ok bool) jobs.Have {
@@ -215,12 +223,12 @@ func (l *Loop) deleted(ctx context.Context, t target, have jobs.Have) (bool, err
 	return other.Deleted, err
 }
 
-func (l *Loop) act(ctx context.Context, t *target, a jobs.Action) error {
+func (l *Loop) act(ctx context.Context, t *target, a jobs.Action, have jobs.Have) error {
 	switch a.Verb {
 	case jobs.Register:
 		return l.register(ctx, t, a)
 	case jobs.Deregister:
-		return l.deregister(ctx, t, a)
+		return l.deregister(ctx, t, a, have)
 	case jobs.Foreign:
 		t.Applied.RollingOut = false // nothing of ours does
 		return l.reject(ctx, *t, a.Text)
@@ -280,11 +288,23 @@ func (l *Loop) putConfig(ctx context.Context, t target) error {
 	return l.Cluster.PutVariable(ctx, t.namespace, jobs.ConfigPath(t.name, id), jobs.ConfigItems(t.App, t.Release))
 }
 
-func (l *Loop) deregister(ctx context.Context, t *target, a jobs.Action) error {
-	if err := l.Cluster.Deregister(ctx, t.namespace, t.name); err != nil {
+// deregister stops a job and, a while after its last dyno has ended, removes it. (See nomad.Client.Purge: done sooner, a node
+// could be left with dynos that nobody knows of.)
+func (l *Loop) deregister(ctx context.Context, t *target, a jobs.Action, have jobs.Have) error {
+	ended, err := l.Cluster.StopJob(ctx, t.namespace, t.name)
+	if err != nil {
 		return err
 	}
-	l.Log.Info("ended job", "app", t.name, "why", a.Text)
+	if !have.Stopped {
+		l.Log.Info("ending job", "app", t.name, "why", a.Text)
+	}
+	if t.ending = !l.endedSince(t.App.ID, ended, purgeDelay); t.ending {
+		return nil
+	}
+	if err := l.Cluster.Purge(ctx, t.namespace, t.name); err != nil {
+		return err
+	}
+	l.Log.Info("ended job", "app", t.name)
 	t.Applied = dynomad.AppliedState{}
 	if t.Deleted {
 		return nil
@@ -370,6 +390,9 @@ func (l *Loop) removeConfigs(ctx context.Context, t target, which func(dynomad.C
 
 // cleanUp ends a deleted app's traces once its job is gone.
 func (l *Loop) cleanUp(ctx context.Context, t target) error {
+	if t.Removed && t.Applied == (dynomad.AppliedState{}) && len(t.Configs) == 0 {
+		return nil
+	}
 	if err := l.removeConfigs(ctx, t, func(c dynomad.ConfigRef) bool { return c.Written }); err != nil {
 		return err
 	}

@@ -50,7 +50,7 @@ func TestPass_drift(t *testing.T) {
 	drifts := map[string]func(f *nomadtest.Fake){
 		"edited":  func(f *nomadtest.Fake) { f.Edit(job1, func(j *api.Job) { j.TaskGroups[0].Count = new(9) }) },
 		"stopped": func(f *nomadtest.Fake) { f.Stop(job1) },
-		"purged":  func(f *nomadtest.Fake) { f.Purge(job1) },
+		"purged":  func(f *nomadtest.Fake) { f.PurgeByHand(job1) },
 	}
 	for name, drift := range drifts {
 		inWorldNamed(t, name, func(w *world) {

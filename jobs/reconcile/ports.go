@@ -31,7 +31,9 @@ type Desired interface {
 type Cluster interface {
 	Job(ctx context.Context, namespace, id string) (jobs.JobInfo, bool, error)
 	Register(ctx context.Context, job *api.Job, modifyIndex uint64) (jobs.Registered, error)
-	Deregister(ctx context.Context, namespace, id string) error
+	// StopJob ends a job, and reports whether all its dynos have ended; Purge removes a job that has none left.
+	StopJob(ctx context.Context, namespace, id string) (ended bool, err error)
+	Purge(ctx context.Context, namespace, id string) error
 	PutVariable(ctx context.Context, namespace, path string, items map[string]string) error
 	DeleteVariable(ctx context.Context, namespace, path string) error
 	// StopAlloc has an allocation replaced.

@@ -46,6 +46,9 @@ func inWorldNow(t *testing.T, test func(w *world)) {
 		w := newWorld(t)
 		test(w)
 		w.crash()
+		if n := w.cluster.Orphans(); n != 0 {
+			t.Errorf("%d jobs were purged before their dynos had ended", n)
+		}
 	})
 }
 

@@ -63,7 +63,7 @@ func web(t *testing.T, name string, command ...string) string {
 	if _, _, err := jobs.Register(api.NewServiceJob(name, name, "global", 50).AddTaskGroup(group), nil); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { purge(t, name) })
+	t.Cleanup(func() { shared.Cluster(t).RemoveJob(t, name) })
 	var alloc string
 	nomadtest.Eventually(t, time.Minute, func(ctx context.Context) error {
 		stubs, _, err := jobs.Allocations(name, false, (&api.QueryOptions{}).WithContext(ctx))
@@ -74,13 +74,6 @@ func web(t *testing.T, name string, command ...string) string {
 		return nil
 	})
 	return alloc
-}
-
-func purge(t *testing.T, name string) {
-	t.Helper()
-	if _, _, err := shared.Cluster(t).NomadClient().Jobs().Deregister(name, true, nil); err != nil {
-		t.Error(err)
-	}
 }
 
 // TestCluster_watch follows a dyno that listens and one that does not, over an outage of Consul.
@@ -110,7 +103,7 @@ func TestCluster_watch(t *testing.T) {
 	h.syncs(t, 2)
 	h.turns(t, good, true)
 	h.turns(t, mute, false)
-	purge(t, "good")
+	cluster.RemoveJob(t, "good")
 	nomadtest.Eventually(t, time.Minute, func(context.Context) error {
 		w.Ask("good") // as Nomad's events do
 		if got := h.get(good); got.Known {

@@ -28,7 +28,7 @@ func (c *Cluster) Close() error {
 // closeParts ends all but Docker.
 func (c *Cluster) closeParts(ctx context.Context) error {
 	if !c.lasting() && c.Nomad != nil && c.Nomad.started() && c.Nomad.Running() {
-		if err := c.purgeJobs(ctx); err != nil {
+		if err := c.stopJobs(ctx); err != nil {
 			c.config.Logger.Warn("stopping jobs; their containers are removed all the same", "error", err)
 		}
 	}
@@ -68,9 +68,9 @@ func (c *Cluster) stopAgents(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// purgeJobs removes every job of every namespace, and waits until their allocations have ended. Containers do not
+// stopJobs removes every job of every namespace, and waits until their allocations have ended. Containers do not
 // get their kill_timeout.
-func (c *Cluster) purgeJobs(ctx context.Context) error {
+func (c *Cluster) stopJobs(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, purgeWithin)
 	defer cancel()
 	if err := c.Nomad.Continue(); err != nil {
@@ -81,11 +81,11 @@ func (c *Cluster) purgeJobs(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("listing jobs: %w", err)
 	}
-	options := &api.DeregisterOptions{Purge: true, NoShutdownDelay: true}
+	options := &api.DeregisterOptions{NoShutdownDelay: true} // purged, their containers would be forgotten: see RemoveJob
 	for _, job := range jobs {
 		write := (&api.WriteOptions{Namespace: job.Namespace}).WithContext(ctx)
 		if _, _, err := c.nomad.Jobs().DeregisterOpts(job.ID, options, write); err != nil {
-			return fmt.Errorf("purging job %s: %w", job.ID, err)
+			return fmt.Errorf("stopping job %s: %w", job.ID, err)
 		}
 	}
 	return c.awaitNoAllocs(ctx, all)

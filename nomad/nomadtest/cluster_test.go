@@ -147,11 +147,7 @@ func runWeb(t *testing.T, c *Cluster, name string) *api.Allocation {
 		t.Fatal(err)
 	}
 	if c == shared.cluster {
-		t.Cleanup(func() {
-			if _, _, err := c.NomadClient().Jobs().Deregister(name, true, nil); err != nil {
-				t.Error(err)
-			}
-		})
+		t.Cleanup(func() { c.RemoveJob(t, name) })
 	}
 	alloc := runningAlloc(t, c, name)
 	Eventually(t, jobWithin, func(ctx context.Context) error { return visit(ctx, c, name) })

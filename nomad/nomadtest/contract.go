@@ -24,7 +24,8 @@ const contractHealthy = 3 * time.Second
 type contractPort interface {
 	Job(ctx context.Context, namespace, id string) (jobs.JobInfo, bool, error)
 	Register(ctx context.Context, job *api.Job, modifyIndex uint64) (jobs.Registered, error)
-	Deregister(ctx context.Context, namespace, id string) error
+	StopJob(ctx context.Context, namespace, id string) (ended bool, err error)
+	Purge(ctx context.Context, namespace, id string) error
 	PutVariable(ctx context.Context, namespace, path string, items map[string]string) error
 	HasVariable(ctx context.Context, namespace, path string) (bool, error)
 	DeleteVariable(ctx context.Context, namespace, path string) error
@@ -52,6 +53,7 @@ func Contract(t *testing.T, open func(t *testing.T) ContractCluster) {
 		"registering is check-and-set":                 testCheckAndSet,
 		"an identical register moves nothing":          testIdentical,
 		"an edit and a stop move the index":            testMoves,
+		"a stopped job's dynos end":                    testStop,
 		"a purge makes the index start anew":           testPurge,
 		"a job without groups is invalid":              testInvalid,
 		"a rollout without dynos succeeds":             testNothingToRollOut,
@@ -67,9 +69,7 @@ func Contract(t *testing.T, open func(t *testing.T) ContractCluster) {
 			id := "contract-" + uuid.NewString()[:8]
 			c := &contract{T: t, ContractCluster: open(t), id: id}
 			t.Cleanup(func() {
-				if err := c.Cluster.Deregister(context.WithoutCancel(t.Context()), "", id); err != nil {
-					t.Errorf("purging job %s: %v", id, err)
-				}
+				c.remove(context.WithoutCancel(t.Context()))
 			})
 			test(t, c)
 		})
@@ -113,6 +113,29 @@ func (c *contract) register(job *api.Job, index uint64) dynomad.AppliedState {
 		c.Fatalf("registering at %d: %v", index, err)
 	}
 	return dynomad.AppliedState{ModifyIndex: answer.ModifyIndex, EvalID: answer.EvalID}
+}
+
+// remove ends the job and purges it.
+func (c *contract) remove(ctx context.Context) {
+	c.Helper()
+	within, cancel := context.WithTimeout(ctx, contractWithin)
+	defer cancel()
+	err := poll(within, func(ctx context.Context) error { return c.stopped(ctx) })
+	if err == nil {
+		err = c.Cluster.Purge(within, "", c.id)
+	}
+	if err != nil {
+		c.Errorf("purging job %s: %v", c.id, err)
+	}
+}
+
+// stopped ends the job; an error says that its dynos have not ended yet.
+func (c *contract) stopped(ctx context.Context) error {
+	ended, err := c.Cluster.StopJob(ctx, "", c.id)
+	if err == nil && !ended {
+		err = fmt.Errorf("dynos of %s are up", c.id)
+	}
+	return err
 }
 
 // index gives the job's JobModifyIndex.

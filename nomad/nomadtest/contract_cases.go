@@ -21,8 +21,11 @@ func testAbsent(t *testing.T, c *contract) {
 		t.Errorf("got %+v, %t, %v; want none", info, ok, err)
 	}
 	for range 2 {
-		if err := c.Cluster.Deregister(t.Context(), "", c.id); err != nil {
-			t.Errorf("ending it: %v", err)
+		if ended, err := c.Cluster.StopJob(t.Context(), "", c.id); err != nil || !ended {
+			t.Errorf("ending it: %t, %v", ended, err)
+		}
+		if err := c.Cluster.Purge(t.Context(), "", c.id); err != nil {
+			t.Errorf("purging it: %v", err)
 		}
 	}
 }
@@ -77,6 +80,16 @@ func testMoves(t *testing.T, c *contract) {
 	}
 }
 
+func testStop(t *testing.T, c *contract) {
+	applied := c.register(c.job(1, forever), 0)
+	c.ends(applied)
+	Eventually(c, contractWithin, c.stopped)
+	info, ok, err := c.Cluster.Job(t.Context(), "", c.id)
+	if err != nil || !ok || !info.Stopped || info.ModifyIndex <= applied.ModifyIndex {
+		t.Errorf("after it: %+v, %t, %v; want it stopped, index over %d", info, ok, err, applied.ModifyIndex)
+	}
+}
+
 func testPurge(t *testing.T, c *contract) {
 	before := c.register(c.job(0, forever), 0)
 	created, _, err := c.Cluster.Job(t.Context(), "", c.id)
@@ -84,9 +97,7 @@ func testPurge(t *testing.T, c *contract) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := c.Cluster.Deregister(t.Context(), "", c.id); err != nil {
-			t.Fatal(err)
-		}
+		c.remove(t.Context())
 	}
 	c.conflicts(c.job(0, forever), before.ModifyIndex)
 	c.register(c.job(0, forever), 0)
@@ -152,9 +163,7 @@ func testRolloutFails(t *testing.T, c *contract) {
 func testPurgedRollout(t *testing.T, c *contract) {
 	applied := c.register(c.job(0, forever), 0)
 	c.ends(applied)
-	if err := c.Cluster.Deregister(t.Context(), "", c.id); err != nil {
-		t.Fatal(err)
-	}
+	c.remove(t.Context())
 	if got, err := c.Cluster.Rollout(t.Context(), "", c.id, applied); err != nil || got.State != jobs.RolloutRunning {
 		t.Errorf("got %+v, %v; want that it runs", got, err)
 	}
@@ -193,11 +202,12 @@ func everyCall(ctx context.Context, c *contract, port contractPort) map[string]e
 	_, register := port.Register(ctx, c.job(0, forever), 0)
 	_, rollout := port.Rollout(ctx, "", c.id, dynomad.AppliedState{ModifyIndex: 1, EvalID: "e"})
 	_, has := port.HasVariable(ctx, "", "dynomad/x")
+	_, stop := port.StopJob(ctx, "", c.id)
 	return map[string]error{
 		"job": job, "register": register, "rollout": rollout, "has": has,
-		"deregister": port.Deregister(ctx, "", c.id),
-		"put":        port.PutVariable(ctx, "", "dynomad/x", map[string]string{"A": "1"}),
-		"delete":     port.DeleteVariable(ctx, "", "dynomad/x"),
+		"stop": stop, "purge": port.Purge(ctx, "", c.id),
+		"put":    port.PutVariable(ctx, "", "dynomad/x", map[string]string{"A": "1"}),
+		"delete": port.DeleteVariable(ctx, "", "dynomad/x"),
 	}
 }
 

@@ -19,6 +19,7 @@ type Fake struct {
 	onCall    func(context.Context, Call) error
 	outcome   func(*api.Job) jobs.Rollout
 	lingers   bool
+	orphans   int
 	index     uint64
 	jobs      map[string]*fakeJob          // by namespace and id
 	variables map[string]map[string]string // by namespace and path
@@ -164,10 +165,36 @@ func (f *Fake) Register(ctx context.Context, job *api.Job, modifyIndex uint64) (
 	return answer, err
 }
 
-// Deregister ends a job and purges it.
-func (f *Fake) Deregister(ctx context.Context, namespace, id string) error {
+// StopJob ends a job and reports whether all its allocations have ended.
+func (f *Fake) StopJob(ctx context.Context, namespace, id string) (ended bool, err error) {
 	key := fakeKey(namespace, id)
-	return f.call(ctx, "Deregister", key, func() error { f.purge(key); return nil })
+	err = f.call(ctx, "StopJob", key, func() error {
+		if j := f.jobs[key]; j != nil && !*j.spec.Stop {
+			f.stopJob(key)
+		}
+		ended = f.ended(key)
+		return nil
+	})
+	return ended && err == nil, err
+}
+
+// Purge removes a job and its history. Like Nomad it forgets allocations that have not ended: that is counted in Orphans.
+func (f *Fake) Purge(ctx context.Context, namespace, id string) error {
+	key := fakeKey(namespace, id)
+	return f.call(ctx, "Purge", key, func() error {
+		if !f.ended(key) {
+			f.orphans++
+		}
+		f.purge(key)
+		return nil
+	})
+}
+
+// Orphans counts the purges of jobs whose allocations had not all ended.
+func (f *Fake) Orphans() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.orphans
 }
 
 // PutVariable writes a variable whole.

@@ -132,16 +132,31 @@ func (f *Fake) Put(job *api.Job) {
 func (f *Fake) Stop(id string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	j := f.jobs[fakeKey("", id)]
+	f.stopJob(fakeKey("", id))
+}
+
+// stopJob stops a job that is there. f.mu is held.
+func (f *Fake) stopJob(key string) {
+	j := f.jobs[key]
 	index := f.next()
 	j.spec.Stop, j.spec.JobModifyIndex = new(true), &index
 	j.spec.Version = new(*j.spec.Version + 1)
-	f.stopAllocs(fakeKey("", id), func(fakeAlloc) bool { return true })
+	f.stopAllocs(key, func(fakeAlloc) bool { return true })
 	f.tellJob(j)
 }
 
-// Purge removes a job by hand.
-func (f *Fake) Purge(id string) {
+// ended reports whether all allocations of a job have. f.mu is held.
+func (f *Fake) ended(key string) bool {
+	for _, a := range f.feed.allocs {
+		if fakeKey(a.Namespace, a.JobID) == key && !a.Ended() {
+			return false
+		}
+	}
+	return true
+}
+
+// PurgeByHand removes a job.
+func (f *Fake) PurgeByHand(id string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.purge(fakeKey("", id))
