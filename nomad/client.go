@@ -12,6 +12,9 @@ import (
 // callTimeout bounds every call that does not wait on purpose.
 const callTimeout = 10 * time.Second
 
+// eventLag bounds the wait for a change, from the event that tells of it, to be readable: it is microseconds.
+const eventLag = 2 * time.Second
+
 // Client is one Nomad cluster. It is safe for concurrent use.
 type Client struct {
 	api       *api.Client
@@ -57,6 +60,16 @@ func (c *Client) Ping(ctx context.Context) error {
 func (c *Client) query(ctx context.Context, namespace string) (*api.QueryOptions, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	return (&api.QueryOptions{Namespace: c.in(namespace)}).WithContext(ctx), cancel
+}
+
+// seen makes options for a read of what an event told of. Nomad tells of a change just before it can be read, so the read waits
+// until the state has come to the event's index.
+func (c *Client) seen(ctx context.Context, namespace string, index uint64) (*api.QueryOptions, context.CancelFunc) {
+	q, done := c.query(ctx, namespace)
+	if index > 1 {
+		q.WaitIndex, q.WaitTime = index-1, eventLag
+	}
+	return q, done
 }
 
 // write makes options for a write, like query.

@@ -11,7 +11,9 @@ import (
 
 // Job gives a registered job; ok is false if there is none.
 func (c *Client) Job(ctx context.Context, namespace, id string) (info jobs.JobInfo, ok bool, err error) {
-	job, err := c.job(ctx, namespace, id)
+	q, done := c.query(ctx, namespace)
+	defer done()
+	job, err := c.job(id, q)
 	if err != nil {
 		return jobs.JobInfo{}, false, ignoreMissing(err)
 	}
@@ -19,9 +21,7 @@ func (c *Client) Job(ctx context.Context, namespace, id string) (info jobs.JobIn
 }
 
 // job gives a registered job whole; NotFound if there is none.
-func (c *Client) job(ctx context.Context, namespace, id string) (*api.Job, error) {
-	q, done := c.query(ctx, namespace)
-	defer done()
+func (c *Client) job(id string, q *api.QueryOptions) (*api.Job, error) {
 	job, _, err := c.api.Jobs().Info(id, q)
 	return job, translate("reading job "+id, err)
 }

@@ -132,16 +132,16 @@ func (w *Watcher) follow(ctx context.Context, stream io.Reader, after uint64, he
 				}
 			}
 		}
-		if err := w.learn(ctx, unknown); err != nil {
+		if err := w.learn(ctx, unknown, batch.Index); err != nil {
 			return err
 		}
 	}
 }
 
 // learn reads the job versions of new allocations, which events do not tell: one list for each of their jobs.
-func (w *Watcher) learn(ctx context.Context, unknown map[string]bool) error {
+func (w *Watcher) learn(ctx context.Context, unknown map[string]bool, index uint64) error {
 	for jobID := range unknown {
-		q, done := w.Client.query(ctx, w.Namespace)
+		q, done := w.Client.seen(ctx, w.Namespace, index)
 		stubs, _, err := w.Client.api.Jobs().Allocations(jobID, true, q)
 		done()
 		if err := ignoreMissing(translate("listing the allocations of job "+jobID, err)); err != nil {
@@ -179,7 +179,10 @@ func (w *Watcher) takeJob(ctx context.Context, e *event) error {
 	job := e.Payload.Job
 	if job == nil || job.ID == nil || strings.HasSuffix(e.Type, "Deregistered") { // JobBatchDeregistered is Nomad's garbage collection
 		var err error
-		if job, err = w.Client.job(ctx, w.Namespace, e.Key); err != nil {
+		q, done := w.Client.seen(ctx, w.Namespace, e.Index)
+		job, err = w.Client.job(e.Key, q)
+		done()
+		if err != nil {
 			if err = ignoreMissing(err); err == nil {
 				w.Sink.Apply(w.Namespace, jobs.Delta{Removed: e.Key})
 			}

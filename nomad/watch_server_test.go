@@ -31,6 +31,7 @@ type standIn struct {
 	mu       sync.Mutex
 	requests []string          // paths, in order
 	answers  map[string]string // path -> file of testdata; "" is a 404
+	gone     map[string]uint64 // path -> since when it is a 404 for those who wait until that can be read, and for nobody else
 	broken   bool              // lists are refused
 	mute     bool              // the stream's request is never answered
 	lines    chan string       // what the stream that is open sends
@@ -54,6 +55,9 @@ func (s *standIn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.requests = append(s.requests, r.URL.Path)
 	file, broken := s.answers[r.URL.Path], s.broken
+	if gone := s.gone[r.URL.Path]; gone > 0 && r.FormValue("index") == strconv.FormatUint(gone-1, 10) {
+		file = ""
+	}
 	s.mu.Unlock()
 	switch {
 	case r.URL.Path == "/v1/event/stream":

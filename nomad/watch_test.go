@@ -121,7 +121,7 @@ func TestWatcher_stopAndPurge(t *testing.T) {
 				}
 				return nil
 			})
-			s.set(func() { s.answers["/v1/job/fix-default"] = "" })
+			s.set(func() { s.gone = map[string]uint64{"/v1/job/fix-default": 27} }) // Nomad tells of it before it can be read
 			s.send(line(27))
 			nomadtest.Eventually(t, within, func(context.Context) error {
 				if info, ok, _ := f.Job("default", "fix-default"); ok {
