@@ -119,9 +119,6 @@ func (p *Process) Stop(ctx context.Context) error {
 	}
 }
 
-// Pause freezes the process (SIGSTOP): its connections stay open, and nothing answers.
-func (p *Process) Pause() error { return p.signal(syscall.SIGSTOP) }
-
 // Continue ends a Pause (SIGCONT).
 func (p *Process) Continue() error { return p.signal(syscall.SIGCONT) }
 
