@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
@@ -18,6 +19,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/nomad/api"
+
+	"github.com/dynomad/dynomad/nomad/nomadtest"
 )
 
 // awkward are config values that have broken env files, templates and shells.
@@ -75,13 +78,20 @@ func (d *daemon) environment(y dyno) map[string]string {
 	if err != nil {
 		d.tb.Fatalf("reading allocation %s: %v", y.ID, err)
 	}
-	var out, errs bytes.Buffer
-	code, err := nomad.Allocations().Exec(ctx, alloc, y.Type, false, []string{"cat", "/proc/1/environ"}, strings.NewReader(""), &out, &errs, nil, nil)
-	if err != nil || code != 0 {
-		d.tb.Fatalf("reading the environment of %s: exit %d, %v, %s", y.Name, code, err, errs.String())
-	}
+	const end = "the end" // Nomad's docker driver can lose the tail of what a command says
+	var said string
+	nomadtest.Eventually(d.tb, 20*time.Second, func(context.Context) error {
+		var out, errs bytes.Buffer
+		read := []string{"sh", "-c", "cat /proc/1/environ; printf '" + end + "'"}
+		code, err := nomad.Allocations().Exec(ctx, alloc, y.Type, false, read, strings.NewReader(""), &out, &errs, nil, nil)
+		if err != nil || code != 0 || !strings.HasSuffix(out.String(), end) {
+			return fmt.Errorf("reading the environment of %s: exit %d, %w, %s", y.Name, code, err, errs.String())
+		}
+		said = strings.TrimSuffix(out.String(), end)
+		return nil
+	})
 	env := map[string]string{}
-	for pair := range strings.SplitSeq(strings.TrimSuffix(out.String(), "\x00"), "\x00") {
+	for pair := range strings.SplitSeq(strings.TrimSuffix(said, "\x00"), "\x00") {
 		name, value, _ := strings.Cut(pair, "=")
 		env[name] = value
 	}

@@ -65,6 +65,9 @@ plugin "docker" {
     endpoint         = {{ printf "%q" .DockerHost }}
     allow_privileged = false
 
+    # Tests hold a pull up for as long as it takes a busy machine to look at it.
+    pull_activity_timeout = "15m"
+
     # Test images are in no registry: once removed they are gone.
     gc {
       image = false
