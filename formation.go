@@ -36,12 +36,11 @@ type DynoType struct {
 	OneOff      bool    // run by request only, never kept up
 	Schedule    *string // five-field cron in UTC
 	Options     *Options
-	RestartID   string // changed to restart every dyno of the type; "" at first
-	FromSlug    bool   // created by a slug's process types, not by a user
-	// AdditionalInfo says what a user should know of the type, such as that it is held at its last good definition.
-	AdditionalInfo string
-	CreatedAt      time.Time
-	UpdatedAt      time.Time
+	RestartID   string     // changed to restart every dyno of the type; "" at first
+	FromSlug    bool       // created by a slug's process types, not by a user
+	Record      TypeRecord // filled in when read
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
 }
 
 // Options are what a one-off type overrides when it is run.

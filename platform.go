@@ -72,17 +72,6 @@ type ConfigRef struct {
 	Needed  bool // a release that is wanted, current or pending has it
 }
 
-// AppliedState is what the loop recorded of an app after it last wrote its job.
-type AppliedState struct {
-	SpecHash    string // of the rendering that was registered; never sent to Nomad
-	ModifyIndex uint64 // Nomad's JobModifyIndex after it
-	EvalID      string // the evaluation that the register started
-	RollingOut  bool   // its rollout was not seen to end yet
-	FailedHash  string // of the last rendering whose rollout failed: never registered again as it is
-	Problem     string // why the cluster does not match, in one sentence; "" if it does
-	UpdatedAt   time.Time
-}
-
 // appStore keeps apps. Keys are an app's full name or id.
 type appStore interface {
 	CreateApp(ctx context.Context, app App, spaceName string, audit Audit) (App, error)

@@ -20,6 +20,9 @@ const (
 	apiSocket  = "/secrets/api.sock"
 )
 
+// ConfigPrefix is what the paths of all config vars' variables begin with.
+const ConfigPrefix = configRoot + "/"
+
 // ConfigPath gives the path of the Nomad variable with one version of an app's config vars. The path of no version is that
 // of an app whose config vars were never set.
 func ConfigPath(appName, configID string) string {

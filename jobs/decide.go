@@ -48,6 +48,7 @@ type Action struct {
 	Verb  Verb
 	Index uint64 // for Register: the JobModifyIndex that the job must still have; 0 is a job that must not exist
 	Text  string // why, in a sentence; for Foreign the problem to show
+	Drift bool   // somebody else changed what was registered
 }
 
 // Decide says what one app's job needs. The first that applies:
@@ -71,8 +72,10 @@ func Decide(want Want, have Have) Action {
 		want.Job = nil
 	}
 	switch {
-	case !have.Exists && want.Job != nil:
+	case !have.Exists && want.Job != nil && have.Applied.IsZero():
 		return Action{Verb: Register, Text: "There is no job yet."}
+	case !have.Exists && want.Job != nil:
+		return Action{Verb: Register, Text: "The job was purged by somebody else.", Drift: true}
 	case !have.Exists:
 		return Action{}
 	case !have.Ours:
@@ -120,13 +123,13 @@ func decideDrift(want Want, have Have) Action {
 	register := Action{Verb: Register, Index: have.ModifyIndex}
 	switch {
 	case have.Stopped:
-		register.Text = "The job was stopped by hand."
+		register.Text, register.Drift = "The job was stopped by somebody else.", true
 	case have.Applied.FailedHash == want.Hash:
 		return Action{} // a rendering whose rollout failed is never registered again as it is
 	case have.Applied.SpecHash != want.Hash:
 		register.Text = "What is wanted has changed."
 	case have.Applied.ModifyIndex != have.ModifyIndex:
-		register.Text = "The job was changed by somebody else."
+		register.Text, register.Drift = "The job was changed by somebody else.", true
 	default:
 		return Action{}
 	}

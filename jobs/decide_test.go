@@ -32,6 +32,9 @@ func TestDecide(t *testing.T) {
 	unknown := have(func(h *jobs.Have) { h.AppID = "a0" })
 	unapplied := have(func(h *jobs.Have) { h.Applied = dynomad.AppliedState{} })
 
+	drifts := map[string]bool{
+		"absent, wanted, was there": true, "ours, stopped": true, "ours, changed by others": true, "ours, index anew after a purge": true,
+	}
 	tests := []struct {
 		name string
 		want jobs.Want
@@ -71,7 +74,7 @@ func TestDecide(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			got := jobs.Decide(tt.want, tt.have)
-			want := jobs.Action{Verb: tt.verb, Index: tt.at}
+			want := jobs.Action{Verb: tt.verb, Index: tt.at, Drift: drifts[tt.name]}
 			if diff := cmp.Diff(got, want, cmpopts.IgnoreFields(jobs.Action{}, "Text")); diff != "" {
 				t.Errorf("action (-got +want):\n%s", diff)
 			}

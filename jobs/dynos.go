@@ -18,7 +18,6 @@ type AppInput struct {
 	Contents map[uint64]map[string]GroupContent // by job version, then group
 	Health   map[string]Health                  // by allocation
 	Blocked  map[string]*api.AllocationMetric   // why dynos cannot be placed, by group
-	LeftOut  map[string]bool                    // types that the job does not have though they are wanted
 	Now      time.Time
 }
 
@@ -33,7 +32,7 @@ func Dynos(in AppInput) []dynomad.Dyno {
 		if !a.VersionKnown || !Listed(a, in.Now) || in.left(a, newest) {
 			continue
 		}
-		r := row{Dyno: Dyno(in.dynoInput(a)), index: int(a.Index)}
+		r := row{Dyno: Dyno(in.DynoInput(a)), index: int(a.Index)}
 		rows = append(rows, r)
 		if r.takesIndex() && !slices.Contains(taken[a.Group], r.index) {
 			taken[a.Group] = append(taken[a.Group], r.index)
@@ -50,7 +49,8 @@ func Dynos(in AppInput) []dynomad.Dyno {
 	return dynos
 }
 
-func (in AppInput) dynoInput(a Alloc) DynoInput {
+// DynoInput gives what one dyno is made of.
+func (in AppInput) DynoInput(a Alloc) DynoInput {
 	d := DynoInput{Settings: in.Settings, App: in.State.App, Alloc: a, Health: in.Health[a.ID], Now: in.Now}
 	if t, ok := in.State.Type(a.Group); ok {
 		d.Type, d.Command = t, t.CommandIn(in.State.ProcessTypes())
@@ -90,8 +90,11 @@ func (in AppInput) left(a Alloc, newest map[slot]int64) bool {
 
 // waiting gives the rows of a type's dynos that are not placed.
 func (in AppInput) waiting(t dynomad.DynoType, taken []int) []row {
-	if in.State.Wanted == nil || in.State.Build == nil || in.LeftOut[t.Type] {
+	if in.State.Wanted == nil || in.State.Build == nil || !t.KeptUp() {
 		return nil
+	}
+	if _, runs := t.Runs(); !runs {
+		return in.leftOut(t)
 	}
 	since := in.State.Wanted.CreatedAt
 	if t.UpdatedAt.After(since) {
@@ -105,6 +108,20 @@ func (in AppInput) waiting(t dynomad.DynoType, taken []int) []row {
 	rows := make([]row, len(dynos))
 	for i, d := range dynos {
 		rows[i] = row{Dyno: d, index: free[i], unplaced: 1}
+	}
+	return rows
+}
+
+// leftOut gives the row of a type that is not run, since its rollout failed and it has no good definition to be held at.
+func (in AppInput) leftOut(t dynomad.DynoType) []row {
+	dynos := Waiting(WaitingInput{
+		App: in.State.App, Type: t, Command: t.CommandIn(in.State.ProcessTypes()), Count: min(Count(in.State.App, t), 1),
+		ReleaseVersion: in.State.Wanted.Version, Since: t.UpdatedAt,
+	})
+	rows := make([]row, len(dynos))
+	for i, d := range dynos {
+		d.State, d.AdditionalInfo = t.Record.State, t.Notice()
+		rows[i] = row{Dyno: d, unplaced: 1}
 	}
 	return rows
 }

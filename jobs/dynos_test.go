@@ -128,9 +128,12 @@ func TestDynos_steady(t *testing.T) {
 func TestDynos_leftOut(t *testing.T) {
 	t.Parallel()
 	in := appInput(false, []dynomad.DynoType{web(), worker()})
-	in.LeftOut = map[string]bool{"worker": true}
-	if got := jobs.Dynos(in); len(got) != 1 || got[0].Type != "web" {
-		t.Errorf("dynos are %+v, want one web", got)
+	bad := worker()
+	definition := bad.Definition()
+	in.State.Types[1].Record = dynomad.TypeRecord{Failed: &definition, State: dynomad.StateAppCrashed, Reason: "It ended."}
+	got := jobs.Dynos(in)
+	if len(got) != 2 || got[0].Type != "web" || got[1].State != dynomad.StateAppCrashed || got[1].AdditionalInfo != "left out until it is changed: It ended." {
+		t.Errorf("dynos are %+v, want a web and one of the worker that crashed", got)
 	}
 	in.State.Wanted = nil
 	if got := jobs.Dynos(in); got == nil || len(got) != 0 {

@@ -74,15 +74,18 @@ type Input struct {
 }
 
 // InputFor gives the Input of an app's job from what is wanted. It is false when there is nothing to run: the app was
-// deleted, has no release with a slug or no kept-up type. A type at quantity 0 is kept, as a group of no dynos.
+// deleted, has no release with a slug or no kept-up type. A type at quantity 0 is kept, as a group of no dynos. One whose
+// rollout failed is at its last good definition, or left out.
 func InputFor(settings Settings, w dynomad.Wanted) (Input, bool) {
 	release, build := w.Wanted, w.Build
 	if w.Deleted || release == nil || build == nil {
 		return Input{}, false
 	}
 	in := Input{Settings: settings, App: w.App}
+	retry := retries(w)
 	for _, t := range w.Types {
-		if !t.KeptUp() {
+		t, ok := t.Runs()
+		if !ok || !t.KeptUp() {
 			continue
 		}
 		in.Groups = append(in.Groups, Group{
@@ -93,6 +96,7 @@ func InputFor(settings Settings, w dynomad.Wanted) (Input, bool) {
 			Command:        t.CommandIn(build.ProcessTypes),
 			ConfigPath:     ConfigPath(w.App.Name, release.ConfigID),
 			RestartID:      t.RestartID,
+			Retry:          retry,
 		})
 	}
 	return in, len(in.Groups) > 0

@@ -18,6 +18,15 @@ const (
 
 // Rollout is what became of a register.
 type Rollout struct {
-	State  RolloutState
-	Reason string // why it failed, in a sentence
+	State      RolloutState
+	Reason     string // why it failed, in Nomad's words
+	Deployment string // id; "" if it needs none
+	Unhealthy  bool   // one of its new allocations failed to get healthy
+}
+
+// NewAlloc is an allocation that a deployment made.
+type NewAlloc struct {
+	ID     string
+	Group  string
+	Health DeploymentHealth
 }

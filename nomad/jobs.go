@@ -63,6 +63,22 @@ func (c *Client) Register(ctx context.Context, job *api.Job, modifyIndex uint64)
 	return jobs.Registered{ModifyIndex: answer.JobModifyIndex, EvalID: answer.EvalID}, nil
 }
 
+// Lower registers a job as it is but for lower counts of some groups, with check-and-set as Register.
+func (c *Client) Lower(ctx context.Context, namespace, id string, counts map[string]int, modifyIndex uint64) (jobs.Registered, error) {
+	q, done := c.query(ctx, namespace)
+	defer done()
+	job, err := c.job(id, q)
+	if err != nil {
+		return jobs.Registered{}, err
+	}
+	for _, group := range job.TaskGroups {
+		if n, ok := counts[*group.Name]; ok && group.Count != nil && n < *group.Count {
+			group.Count = &n
+		}
+	}
+	return c.Register(ctx, job, modifyIndex)
+}
+
 // StopJob ends a job, which stays in Nomad's records, and reports whether all its allocations have ended. That there is none
 // is no error.
 func (c *Client) StopJob(ctx context.Context, namespace, id string) (ended bool, err error) {

@@ -52,14 +52,71 @@ func (c *Client) deployment(ctx context.Context, namespace, jobID string, modify
 }
 
 func rolloutOf(d *api.Deployment) jobs.Rollout {
+	r := jobs.Rollout{Deployment: d.ID}
 	switch d.Status {
 	case api.DeploymentStatusSuccessful:
-		return jobs.Rollout{State: jobs.RolloutSucceeded}
+		r.State = jobs.RolloutSucceeded
 	case api.DeploymentStatusFailed:
-		return jobs.Rollout{State: jobs.RolloutFailed, Reason: d.StatusDescription}
+		r.State, r.Reason = jobs.RolloutFailed, d.StatusDescription
+	default: // a cancelled one is no end: the job was changed or stopped by somebody, which the loop finds and repairs
+		for _, group := range d.TaskGroups {
+			r.Unhealthy = r.Unhealthy || group.UnhealthyAllocs > 0
+		}
 	}
-	// A cancelled one is no end: the job was changed or stopped by somebody, which the loop finds and repairs.
-	return jobs.Rollout{State: jobs.RolloutRunning}
+	return r
+}
+
+// NewAllocs lists the allocations that a deployment made.
+func (c *Client) NewAllocs(ctx context.Context, namespace, deployment string) ([]jobs.NewAlloc, error) {
+	q, done := c.query(ctx, namespace)
+	defer done()
+	stubs, _, err := c.api.Deployments().Allocations(deployment, q)
+	if err != nil {
+		return nil, ignoreMissing(translate("listing the allocations of deployment "+deployment, err))
+	}
+	list := make([]jobs.NewAlloc, len(stubs))
+	for i, s := range stubs {
+		a := jobs.AllocFromStub(s)
+		list[i] = jobs.NewAlloc{ID: a.ID, Group: a.Group, Health: a.Health}
+	}
+	return list, nil
+}
+
+// FailDeployment ends a deployment as failed; that it has ended already is no error. What it placed and did not promote ends,
+// and Nomad registers the last stable version of the job, if there is one.
+func (c *Client) FailDeployment(ctx context.Context, namespace, deployment string) error {
+	w, done := c.write(ctx, namespace)
+	defer done()
+	_, _, err := c.api.Deployments().Fail(deployment, w)
+	err = translate("failing deployment "+deployment, err)
+	if err == nil || dynomad.KindOf(err) == dynomad.NotFound {
+		return nil
+	}
+	q, read := c.query(ctx, namespace)
+	defer read()
+	d, _, infoErr := c.api.Deployments().Info(deployment, q)
+	if infoErr == nil && d.Status != api.DeploymentStatusRunning && d.Status != api.DeploymentStatusPaused {
+		return nil
+	}
+	return err
+}
+
+// Evaluated reports whether an evaluation has ended. One that Nomad has forgotten has.
+func (c *Client) Evaluated(ctx context.Context, namespace, evalID string) (bool, error) {
+	if evalID == "" {
+		return true, nil
+	}
+	q, done := c.query(ctx, namespace)
+	defer done()
+	eval, _, err := c.api.Evaluations().Info(evalID, q)
+	err = translate("reading evaluation "+evalID, err)
+	if dynomad.KindOf(err) == dynomad.NotFound {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return eval.Status != "pending", nil
 }
 
 // rolloutByEval ends the rollout of a register that needed no new dynos, and so no deployment.

@@ -54,7 +54,7 @@ func dynoTypeOf(app dynomad.App, t dynomad.DynoType, l lens) dynoTypeAnswer {
 	answer := dynoTypeAnswer{
 		App: appRef(app), ID: t.ID, Type: t.Type, Command: l.Command(t.Command), Quantity: t.Quantity, Size: t.Size,
 		DynoSize: sizeRef(t.Size), Healthcheck: t.Healthcheck, OneOff: t.OneOff, Schedule: t.Schedule,
-		Options: &optionsAnswer{options: t.Options, hidden: !l.protected}, AdditionalInfo: t.AdditionalInfo,
+		Options: &optionsAnswer{options: t.Options, hidden: !l.protected}, AdditionalInfo: t.Notice(),
 		CreatedAt: stamp(t.CreatedAt), UpdatedAt: stamp(t.UpdatedAt),
 	}
 	if t.Port != 0 {

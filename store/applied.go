@@ -42,26 +42,35 @@ func (s *Store) Wanted(ctx context.Context, appID string) (dynomad.Wanted, error
 }
 
 // SaveApplied records what the loop did for an app.
-func (s *Store) SaveApplied(ctx context.Context, appID string, a dynomad.AppliedState) error {
+func (s *Store) SaveApplied(ctx context.Context, appID string, a dynomad.AppliedState, audits ...dynomad.Audit) error {
 	return s.write(ctx, func(ctx context.Context, tx *tx) error {
 		tx.touches("")
-		_, err := tx.ExecContext(ctx, `
-			INSERT INTO applied (app_id, spec_hash, modify_index, eval_id, rolling_out, failed_hash, problem, updated_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-			ON CONFLICT (app_id) DO UPDATE
-			SET spec_hash = excluded.spec_hash, modify_index = excluded.modify_index, eval_id = excluded.eval_id,
-			    rolling_out = excluded.rolling_out, failed_hash = excluded.failed_hash, problem = excluded.problem,
-			    updated_at = excluded.updated_at`,
-			appID, text(a.SpecHash), int64(a.ModifyIndex), text(a.EvalID), a.RollingOut, text(a.FailedHash), text(a.Problem),
-			instant(a.UpdatedAt))
-		if dangling(err) {
-			return missing("app", appID)
+		if err := putApplied(ctx, tx, appID, a); err != nil {
+			return err
 		}
-		if err != nil {
-			return fmt.Errorf("save what was applied: %w", err)
-		}
-		return nil
+		return auditApp(ctx, tx, appID, audits)
 	})
+}
+
+func putApplied(ctx context.Context, tx *tx, appID string, a dynomad.AppliedState) error {
+	_, err := tx.ExecContext(ctx, `
+		INSERT INTO applied (
+		    app_id, spec_hash, modify_index, eval_id, rolling_out, failed_hash, problem, rollout, updated_at
+		)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (app_id) DO UPDATE
+		SET spec_hash = excluded.spec_hash, modify_index = excluded.modify_index, eval_id = excluded.eval_id,
+		    rolling_out = excluded.rolling_out, failed_hash = excluded.failed_hash, problem = excluded.problem,
+		    rollout = excluded.rollout, updated_at = excluded.updated_at`,
+		appID, text(a.SpecHash), int64(a.ModifyIndex), text(a.EvalID), a.RollingOut, text(a.FailedHash), text(a.Problem),
+		jsonColumn{&a.Rollout}, instant(a.UpdatedAt))
+	if dangling(err) {
+		return missing("app", appID)
+	}
+	if err != nil {
+		return fmt.Errorf("save what was applied: %w", err)
+	}
+	return nil
 }
 
 // AppRemoved records that a deleted app has no job and no variables any more: the loop is done with it.
@@ -123,11 +132,11 @@ func applied(ctx context.Context, tx *tx, appID string) (dynomad.AppliedState, e
 	var a dynomad.AppliedState
 	var index int64 // SQLite has no unsigned integers
 	err := tx.QueryRowContext(ctx, `
-		SELECT spec_hash, modify_index, eval_id, rolling_out, failed_hash, problem, updated_at
+		SELECT spec_hash, modify_index, eval_id, rolling_out, failed_hash, problem, rollout, updated_at
 		FROM applied
 		WHERE app_id = ?`, appID).
 		Scan((*text)(&a.SpecHash), &index, (*text)(&a.EvalID), &a.RollingOut, (*text)(&a.FailedHash), (*text)(&a.Problem),
-			(*instant)(&a.UpdatedAt))
+			jsonColumn{&a.Rollout}, (*instant)(&a.UpdatedAt))
 	if errors.Is(err, sql.ErrNoRows) {
 		return dynomad.AppliedState{}, nil
 	}

@@ -92,7 +92,7 @@ func TestAppIDs_deletedUntilRemoved(t *testing.T) {
 	}
 	diff(t, must[[]string](t)(s.AppIDs(t.Context())), []string{other.ID, young.ID})
 	w = must[dynomad.Wanted](t)(s.Wanted(t.Context(), old.ID))
-	if len(w.Configs) != 0 || w.Applied != (dynomad.AppliedState{}) {
+	if len(w.Configs) != 0 || !w.Applied.IsZero() {
 		t.Errorf("got %+v", w)
 	}
 }

@@ -12,11 +12,12 @@ func dynoTypes(ctx context.Context, tx *tx, s span) ([]dynomad.DynoType, error) 
 	scan := func(r row) (dynomad.DynoType, error) { return scanType(r, tx.sealer) }
 	all, err := list(ctx, tx, scan, `
 		SELECT
-		    id, app_id, type, command, quantity, size, port, healthcheck, one_off, schedule, options, restart_id, from_slug,
-		    additional_info, created_at, updated_at
-		FROM dyno_types
-		WHERE app_id BETWEEN ? AND ?
-		ORDER BY app_id, type`, s.from, s.to)
+		    t.id, t.app_id, t.type, t.command, t.quantity, t.size, t.port, t.healthcheck, t.one_off, t.schedule, t.options,
+		    t.restart_id, t.from_slug, t.created_at, t.updated_at, r.good, r.failed, r.failed_in, r.reason, r.state
+		FROM dyno_types AS t
+		LEFT JOIN type_records AS r ON r.type_id = t.id
+		WHERE t.app_id BETWEEN ? AND ?
+		ORDER BY t.app_id, t.type`, s.from, s.to)
 	if err != nil {
 		return nil, fmt.Errorf("read dyno types: %w", err)
 	}
@@ -27,8 +28,12 @@ func scanType(r row, seal sealer) (dynomad.DynoType, error) {
 	var t dynomad.DynoType
 	var options []byte
 	err := r.Scan(&t.ID, &t.AppID, &t.Type, &t.Command, &t.Quantity, &t.Size, (*number)(&t.Port), &t.Healthcheck, &t.OneOff,
-		&t.Schedule, &options, (*text)(&t.RestartID), &t.FromSlug, (*text)(&t.AdditionalInfo),
-		(*instant)(&t.CreatedAt), (*instant)(&t.UpdatedAt))
+		&t.Schedule, &options, (*text)(&t.RestartID), &t.FromSlug, (*instant)(&t.CreatedAt), (*instant)(&t.UpdatedAt),
+		jsonColumn{&t.Record.Good}, jsonColumn{&t.Record.Failed}, (*text)(&t.Record.FailedIn), (*text)(&t.Record.Reason),
+		(*text)(&t.Record.State))
+	if t.Record.Good != nil || t.Record.Failed != nil {
+		t.Record.TypeID = t.ID
+	}
 	if err != nil || options == nil {
 		return t, err
 	}
@@ -48,17 +53,17 @@ func putType(ctx context.Context, tx *tx, t dynomad.DynoType) error {
 	_, err := tx.ExecContext(ctx, `
 		INSERT INTO dyno_types (
 		    id, app_id, type, command, quantity, size, port, healthcheck, one_off, schedule, options, restart_id, from_slug,
-		    additional_info, created_at, updated_at
+		    created_at, updated_at
 		)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (id) DO UPDATE
 		SET command = excluded.command, quantity = excluded.quantity, size = excluded.size, port = excluded.port,
 		    healthcheck = excluded.healthcheck, one_off = excluded.one_off, schedule = excluded.schedule,
 		    options = excluded.options, restart_id = excluded.restart_id, from_slug = excluded.from_slug,
-		    additional_info = excluded.additional_info, updated_at = excluded.updated_at
+		    updated_at = excluded.updated_at
 		WHERE app_id = excluded.app_id`,
 		t.ID, t.AppID, t.Type, t.Command, t.Quantity, t.Size, number(t.Port), t.Healthcheck, t.OneOff, t.Schedule, options,
-		text(t.RestartID), t.FromSlug, text(t.AdditionalInfo), instant(t.CreatedAt), instant(t.UpdatedAt))
+		text(t.RestartID), t.FromSlug, instant(t.CreatedAt), instant(t.UpdatedAt))
 	if duplicate(err) {
 		return dynomad.Wrap(dynomad.Conflict, err, "The dyno type %s already exists.", t.Type)
 	}

@@ -52,7 +52,7 @@ func TestEditApp_types(t *testing.T) {
 	full := dynomad.DynoType{
 		ID: uuid.NewString(), AppID: app.ID, Type: "web", Command: &command, Quantity: 3, Size: "gp2", Port: 9000, Healthcheck: &check,
 		OneOff: true, Schedule: &schedule, Options: &dynomad.Options{Env: map[string]string{"A": "1"}, Image: "x:1"},
-		RestartID: "r", FromSlug: true, AdditionalInfo: "held", CreatedAt: start, UpdatedAt: start,
+		RestartID: "r", FromSlug: true, CreatedAt: start, UpdatedAt: start,
 	}
 	bare := dynomad.DynoType{ID: uuid.NewString(), AppID: app.ID, Type: "api", Size: "gp1", CreatedAt: start, UpdatedAt: start}
 	put := func(types ...dynomad.DynoType) func(dynomad.AppState) (dynomad.Edit, error) {

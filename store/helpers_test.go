@@ -156,8 +156,18 @@ func configure(tb testing.TB, s *Store, key string, vars dynomad.ConfigVars) dyn
 
 func finish(tb testing.TB, s *Store, r *dynomad.Release, status string) {
 	tb.Helper()
-	if !must[bool](tb)(s.FinishRelease(tb.Context(), r.ID, status, "", newAudit("release.finish"))) {
+	if !must[bool](tb)(s.EndRollout(tb.Context(), r.AppID, ending(r.ID, status, ""))) {
 		tb.Fatalf("release v%d was not pending", r.Version)
+	}
+}
+
+// ending is the end of a rollout with which a pending release ends.
+func ending(releaseID, status, info string) dynomad.RolloutEnd {
+	return dynomad.RolloutEnd{
+		Applied: dynomad.AppliedState{SpecHash: "h", ModifyIndex: 7, UpdatedAt: start},
+		Release: &dynomad.ReleaseEnd{
+			ID: releaseID, From: dynomad.ReleasePending, Status: status, Info: info, Audit: newAudit("release.finish"),
+		},
 	}
 }
 

@@ -77,7 +77,11 @@ func fill(t *testing.T, s *Store) {
 	})
 	deploy(t, s, app.ID)
 	state := configure(t, s, app.ID, dynomad.ConfigVars{"COLOR": "green"})
-	finish(t, s, state.Last, dynomad.ReleaseSucceeded)
+	end := ending(state.Last.ID, dynomad.ReleaseSucceeded, "")
+	web, _ := state.Type("web")
+	good := web.Definition()
+	end.Records = []dynomad.TypeRecord{{TypeID: web.ID, Good: &good}}
+	must[bool](t)(s.EndRollout(ctx, app.ID, end))
 	for _, err := range []error{
 		s.EnsureRoot(ctx, dynomad.Authorization{ID: "root", Scopes: []dynomad.Scope{dynomad.ScopeGlobal}, TokenHash: "hash", CreatedAt: start, UpdatedAt: start}),
 		s.PutFavorite(ctx, dynomad.Favorite{TokenID: "root", AppID: app.ID, CreatedAt: start}),
@@ -102,6 +106,10 @@ func checkFilled(t *testing.T, s *Store) {
 	diff(t, state.Config, dynomad.ConfigVars{"COLOR": "green"})
 	if state.App.NomadNamespace != "b" || state.App.Image != "shop:1" || len(state.Types) != 2 || state.Last.Version != 2 || !state.Last.Current {
 		t.Errorf("got %+v", state)
+	}
+	web, _ := state.Type("web")
+	if good := web.Record.Good; good == nil || !good.Equal(web.Definition()) {
+		t.Errorf("web was last rolled out well as %+v, want what it is", good)
 	}
 	diff(t, state.Types[0].Options, &dynomad.Options{Env: map[string]string{"A": "1"}})
 	if w := must[dynomad.Wanted](t)(s.Wanted(t.Context(), state.App.ID)); w.Applied.ModifyIndex != 12 || len(w.Configs) != 1 {

@@ -40,37 +40,6 @@ func (s *Store) Release(ctx context.Context, appID, idOrVersion string) (dynomad
 	return release, err
 }
 
-// FinishRelease ends a release that is pending, as succeeded or failed, and reports whether it was.
-func (s *Store) FinishRelease(ctx context.Context, releaseID, status, additionalInfo string, audit dynomad.Audit) (bool, error) {
-	finished := false
-	err := s.write(ctx, func(ctx context.Context, tx *tx) error {
-		found, err := releases(ctx, tx, `WHERE r.id = ?`, releaseID)
-		if err != nil {
-			return err
-		}
-		if len(found) == 0 {
-			return missing("release", releaseID)
-		}
-		tx.touches(found[0].release.AppID)
-		n, err := change(ctx, tx, `
-			UPDATE releases
-			SET status = ?, additional_info = ?, updated_at = ?
-			WHERE id = ? AND status = 'pending'`, status, text(additionalInfo), instant(tx.now), releaseID)
-		if err != nil {
-			return fmt.Errorf("finish a release: %w", err)
-		}
-		if finished = n > 0; !finished {
-			return nil
-		}
-		about, err := apps(ctx, tx, onlyApp(found[0].release.AppID))
-		if err != nil || len(about) == 0 {
-			return err
-		}
-		return insertAppAudit(ctx, tx, audit, about[0].app)
-	})
-	return finished && err == nil, err
-}
-
 // versionOf reads a release's version as "7" or "v7"; 0, which no release has, for anything else.
 func versionOf(key string) int {
 	digits := strings.TrimPrefix(key, "v")

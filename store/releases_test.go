@@ -105,29 +105,6 @@ func TestRelease_keys(t *testing.T) {
 	}
 }
 
-func TestFinishRelease_onlyFromPending(t *testing.T) {
-	t.Parallel()
-	s := newStore(t)
-	app := addApp(t, s, "shop")
-	release := deploy(t, s, app.ID).Last
-	a := newAudit("release.finish")
-	if !must[bool](t)(s.FinishRelease(t.Context(), release.ID, dynomad.ReleaseFailed, "it crashed", a)) {
-		t.Error("a pending release was not finished")
-	}
-	if must[bool](t)(s.FinishRelease(t.Context(), release.ID, dynomad.ReleaseSucceeded, "", newAudit("release.finish"))) {
-		t.Error("a finished release was finished again")
-	}
-	got := must[dynomad.Release](t)(s.Release(t.Context(), app.ID, "1"))
-	if got.Status != dynomad.ReleaseFailed || got.AdditionalInfo != "it crashed" || !got.UpdatedAt.After(got.CreatedAt.Add(-time.Minute)) {
-		t.Errorf("got %+v", got)
-	}
-	a.AppID, a.AppName, a.Space = app.ID, app.Name, app.Space
-	audits := must[[]dynomad.Audit](t)(s.Audits(t.Context(), dynomad.AuditFilter{AppID: app.ID}))
-	diff(t, audits[1:], []dynomad.Audit{a})
-	_, err := s.FinishRelease(t.Context(), "none", dynomad.ReleaseFailed, "", newAudit("release.finish"))
-	wantKind(t, err, dynomad.NotFound)
-}
-
 func TestBuilds(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)

@@ -149,3 +149,30 @@ func (p *processTypes) Scan(src any) error {
 	}
 	return json.Unmarshal([]byte(s), (*map[string]string)(p))
 }
+
+// jsonColumn is a value as JSON text; NULL and a nil pointer are the same.
+type jsonColumn struct{ value any } // a pointer
+
+func (j jsonColumn) Value() (driver.Value, error) {
+	text, err := json.Marshal(j.value)
+	if err != nil {
+		return nil, fmt.Errorf("a value has no form as JSON: %w", err)
+	}
+	if s := string(text); s != "null" {
+		return s, nil
+	}
+	return nil, nil //nolint:nilnil // NULL
+}
+
+func (j jsonColumn) Scan(src any) error {
+	switch src := src.(type) {
+	case nil:
+		return nil
+	case string:
+		if err := json.Unmarshal([]byte(src), j.value); err != nil {
+			return fmt.Errorf("a column has no JSON: %w", err)
+		}
+		return nil
+	}
+	return errColumn
+}

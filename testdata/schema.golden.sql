@@ -7,7 +7,7 @@ CREATE TABLE applied (
     failed_hash  TEXT,
     problem      TEXT,
     updated_at   TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
+, rollout TEXT) STRICT, WITHOUT ROWID;
 
 CREATE TABLE apps (
     id           TEXT PRIMARY KEY,
@@ -129,7 +129,6 @@ CREATE TABLE dyno_types (
     options         BLOB, -- encrypted
     restart_id      TEXT,
     from_slug       INTEGER NOT NULL CHECK (from_slug IN (0, 1)),
-    additional_info TEXT,
     created_at      TEXT NOT NULL,
     updated_at      TEXT NOT NULL,
     UNIQUE (app_id, type)
@@ -149,7 +148,8 @@ SELECT
     a.id AS app_id,
     (SELECT max(version) FROM releases WHERE app_id = a.id) AS last,
     coalesce(
-        (SELECT max(version) FROM releases WHERE app_id = a.id AND status <> 'failed'),
+        (SELECT max(version) FROM releases WHERE app_id = a.id AND status <> 'failed' AND build_id IS NOT NULL),
+        (SELECT max(version) FROM releases WHERE app_id = a.id AND build_id IS NOT NULL),
         (SELECT max(version) FROM releases WHERE app_id = a.id)
     ) AS wanted,
     (SELECT max(version) FROM releases WHERE app_id = a.id AND status = 'succeeded') AS current
@@ -188,11 +188,13 @@ CREATE TABLE releases (
 
 CREATE INDEX releases_build ON releases (build_id, version) WHERE build_id IS NOT NULL;
 
-CREATE INDEX releases_not_failed ON releases (app_id, version) WHERE status <> 'failed';
+CREATE INDEX releases_not_failed ON releases (app_id, version) WHERE status <> 'failed' AND build_id IS NOT NULL;
 
 CREATE INDEX releases_pending ON releases (app_id) WHERE status = 'pending';
 
 CREATE INDEX releases_succeeded ON releases (app_id, version) WHERE status = 'succeeded';
+
+CREATE INDEX releases_with_slug ON releases (app_id, version) WHERE build_id IS NOT NULL;
 
 CREATE TABLE schema_migrations (
 			    version    INTEGER PRIMARY KEY,
@@ -210,3 +212,13 @@ CREATE TABLE spaces (
 ) STRICT;
 
 CREATE UNIQUE INDEX spaces_name ON spaces (name) WHERE deleted_at IS NULL;
+
+CREATE TABLE type_records (
+    type_id    TEXT PRIMARY KEY REFERENCES dyno_types (id) ON DELETE CASCADE,
+    good       TEXT, -- the last that was rolled out well
+    failed     TEXT, -- one whose rollout failed
+    failed_in  TEXT, -- the release that was on trial in it
+    reason     TEXT,
+    state      TEXT,
+    updated_at TEXT NOT NULL
+) STRICT, WITHOUT ROWID;

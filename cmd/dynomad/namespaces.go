@@ -26,7 +26,9 @@ func (a *app) watchNamespaces(ctx context.Context) {
 			w := &nomad.Watcher{
 				Client: a.nomad, Namespace: name, Installation: a.installation, Sink: a.view, Log: a.log.Named("nomad"),
 			}
+			v := &nomad.VariableWatcher{Client: a.nomad, Namespace: name, Sink: a.view, Log: a.log.Named("nomad")}
 			group.start(func() { w.Run(ctx) })
+			group.start(func() { v.Run(ctx) })
 		}
 		select {
 		case <-ctx.Done():

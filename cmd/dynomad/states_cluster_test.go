@@ -15,6 +15,8 @@ import (
 	"time"
 
 	nomadapi "github.com/hashicorp/nomad/api"
+
+	"github.com/dynomad/dynomad/nomad/nomadtest"
 )
 
 // Settings of TestState. The minimum healthy time is longer than its apps that crash at once are up on a busy machine,
@@ -64,11 +66,7 @@ type stateCase struct {
 // 50 ms from their first instant.
 func TestState(t *testing.T) {
 	t.Parallel()
-	sizes := filepath.Join(t.TempDir(), "sizes.hcl")
-	if err := os.WriteFile(sizes, []byte(stateSizes), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	d := startDaemon(t, append(quick(), "DYNOMAD_SIZES="+sizes, "DYNOMAD_MIN_HEALTHY_TIME="+stateHealthy.String(),
+	d := startDaemon(t, append(quick(), "DYNOMAD_SIZES="+stateSizesFile(t), "DYNOMAD_MIN_HEALTHY_TIME="+stateHealthy.String(),
 		"DYNOMAD_DRAIN="+stateDrain.String(), "DYNOMAD_START_GRACE="+stateGrace.String())...)
 	t.Cleanup(d.deleteAll)
 	registry := newStalledRegistry(t)
@@ -105,6 +103,32 @@ func TestState(t *testing.T) {
 			c.test(t, stage{daemon: &mine, diary: diaries[i], registry: registry})
 		})
 	}
+}
+
+// stateSizesFile writes stateSizes to a file.
+func stateSizesFile(tb testing.TB) string {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "sizes.hcl")
+	if err := os.WriteFile(path, []byte(stateSizes), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	return path
+}
+
+// waitNotice waits until a dyno type's additional_info begins as given ("" is that it has none), and gives it.
+func (d *daemon) waitNotice(app, dynoType, begin string) string {
+	d.tb.Helper()
+	var got struct {
+		AdditionalInfo string `json:"additional_info"`
+	}
+	nomadtest.Eventually(d.tb, time.Minute, func(context.Context) error {
+		d.do(http.MethodGet, "/apps/"+app+"/formation/"+dynoType, "", http.StatusOK, &got)
+		if !strings.HasPrefix(got.AdditionalInfo, begin) || (begin == "") != (got.AdditionalInfo == "") {
+			return fmt.Errorf("%s of %s says %q", dynoType, app, got.AdditionalInfo)
+		}
+		return nil
+	})
+	return got.AdditionalInfo
 }
 
 // deleteAll deletes all apps at once, which is quicker than one after the other, and waits until they are gone.

@@ -64,7 +64,6 @@ func TestLoop_killedAnywhere(t *testing.T) {
 			},
 			func(w *world) {
 				w.running("1", "bad:1", 1)
-				w.version(job, 0)
 				w.status("1", 1, dynomad.ReleaseFailed)
 			},
 		},

@@ -130,8 +130,12 @@ func (d *desired) ConfigRemoved(_ context.Context, appID, configID string) error
 	})
 }
 
-func (d *desired) SaveApplied(_ context.Context, appID string, a dynomad.AppliedState) error {
-	return d.do(func() error { d.apps[appID].applied = a; return nil })
+func (d *desired) SaveApplied(_ context.Context, appID string, a dynomad.AppliedState, audits ...dynomad.Audit) error {
+	return d.do(func() error {
+		d.apps[appID].applied = a
+		d.audits = append(d.audits, audits...)
+		return nil
+	})
 }
 
 func (d *desired) AppRemoved(_ context.Context, appID string) error {
@@ -145,16 +149,25 @@ func (d *desired) AppRemoved(_ context.Context, appID string) error {
 	})
 }
 
-func (d *desired) FinishRelease(_ context.Context, id, status, info string, audit dynomad.Audit) (done bool, err error) {
+func (d *desired) EndRollout(_ context.Context, appID string, end dynomad.RolloutEnd) (done bool, err error) {
 	err = d.do(func() error {
-		for _, r := range d.apps {
-			for i := range r.releases {
-				if rel := &r.releases[i]; rel.ID == id && rel.Status == dynomad.ReleasePending {
-					rel.Status, rel.AdditionalInfo, done = status, info, true
-					d.audits = append(d.audits, audit)
+		r := d.apps[appID]
+		r.applied = end.Applied
+		for _, record := range end.Records {
+			for i := range r.types {
+				if r.types[i].ID == record.TypeID {
+					r.types[i].Record = record
 				}
 			}
 		}
+		for i := range r.releases {
+			if rel := &r.releases[i]; end.Release != nil && rel.ID == end.Release.ID && rel.Status == end.Release.From {
+				rel.Status, rel.AdditionalInfo, done = end.Release.Status, end.Release.Info, true
+				end.Release.Audit.AppID = appID
+				d.audits = append(d.audits, end.Release.Audit)
+			}
+		}
+		d.audits = append(d.audits, end.Audits...)
 		return nil
 	})
 	return done, err

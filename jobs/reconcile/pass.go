@@ -12,12 +12,13 @@ import (
 // target is one pass's subject: what is wanted of an app, rendered.
 type target struct {
 	dynomad.Wanted
+	input        jobs.Input
 	want         jobs.Want
 	namespace    string
 	name         string
 	installation string
-	matches      bool // the job was found to be as it should
-	ending       bool // a job that has to go first has dynos that have not ended
+	matches      bool          // the job was found to be as it should
+	again        time.Duration // over 0: something must end first; look again after so long
 }
 
 // pass makes one look at an app and does what is needed. It gives when to look again by itself, 0 for not until woken.
@@ -33,19 +34,17 @@ func (l *Loop) pass(ctx context.Context, appID string) (time.Duration, error) {
 	if err != nil {
 		return 0, l.reject(ctx, t, err.Error())
 	}
-	if t.Applied.RollingOut && !t.Deleted {
-		if err := l.track(ctx, &t); err != nil {
-			return 0, err
-		}
+	if err := l.follow(ctx, &t); err != nil || t.again > 0 {
+		return t.again, err
 	}
-	if err := l.apply(ctx, &t); err != nil {
-		return 0, err
-	}
-	if t.ending {
-		return rolloutGap, nil
+	if err := l.apply(ctx, &t); err != nil || t.again > 0 {
+		return t.again, err
 	}
 	if t.Deleted {
 		return 0, l.cleanUp(ctx, t)
+	}
+	if err := l.keepConfig(ctx, &t); err != nil {
+		return 0, err
 	}
 	waits, err := l.stopDynos(ctx, t)
 	if err != nil {
@@ -54,7 +53,15 @@ func (l *Loop) pass(ctx context.Context, appID string) (time.Duration, error) {
 	if t.Applied.RollingOut || waits {
 		return rolloutGap, nil
 	}
-	return 0, l.settle(ctx, t)
+	return soonest(l.untilRetry(t), t.again), l.settle(ctx, t)
+}
+
+// soonest gives the smaller of two pauses, of which 0 is none.
+func soonest(a, b time.Duration) time.Duration {
+	if a == 0 || b == 0 {
+		return a + b
+	}
+	return min(a, b)
 }
 
 // render makes of what is wanted the job that should be registered, if any.
@@ -74,35 +81,31 @@ func (l *Loop) render(w dynomad.Wanted) (target, error) {
 	if err != nil {
 		return t, err
 	}
-	t.want.Job, t.want.Hash = job, jobs.Hash(job)
+	t.input, t.want.Job, t.want.Hash = input, job, jobs.Hash(job)
+	if r := w.Applied.Rollout; w.Applied.RollingOut && r.Trial {
+		return t, t.awaitEnd(input.Capped(r))
+	}
 	return t, nil
 }
 
-// track looks how far the rollout of the last register has come. At its end it is recorded, and what is wanted read anew:
-// the end of a release changes it.
-func (l *Loop) track(ctx context.Context, t *target) error {
-	rollout, err := l.Cluster.Rollout(ctx, t.namespace, t.name, t.Applied)
+// awaitEnd has higher counts wait for the end of the rollout that runs, if they are all that differs from it.
+func (t *target) awaitEnd(capped jobs.Input) error {
+	job, err := jobs.Spec(capped)
 	if err != nil {
 		return err
 	}
-	switch rollout.State {
-	case jobs.RolloutRunning:
-		return nil
-	case jobs.RolloutSucceeded:
-		t.Applied.FailedHash, t.Applied.Problem = "", ""
-	case jobs.RolloutFailed:
-		t.Applied.FailedHash, t.Applied.Problem = t.Applied.SpecHash, rollout.Reason
+	if hash := jobs.Hash(job); hash == t.Applied.SpecHash {
+		t.input, t.want.Job, t.want.Hash = capped, job, hash
 	}
-	t.Applied.RollingOut = false
-	if err := l.save(ctx, *t); err != nil {
-		return err
-	}
-	// Killed from here on, settle ends the release.
-	if t.Applied.SpecHash == t.want.Hash {
-		if err := l.finishRelease(ctx, *t, rollout); err != nil {
-			return err
-		}
-	}
+	return nil
+}
+
+func (t target) pending() bool {
+	return t.AppState.Wanted != nil && t.AppState.Wanted.Status == dynomad.ReleasePending
+}
+
+// again reads and renders what is wanted once more: the end of a rollout changes it.
+func (l *Loop) again(ctx context.Context, t *target) error {
 	wanted, err := l.Desired.Wanted(ctx, t.App.ID)
 	if err != nil {
 		return fmt.Errorf("reading what is wanted again: %w", err)
@@ -113,41 +116,10 @@ func (l *Loop) track(ctx context.Context, t *target) error {
 	return nil
 }
 
-// finishRelease ends the wanted release if it is pending.
-func (l *Loop) finishRelease(ctx context.Context, t target, rollout jobs.Rollout) error {
-	r := t.AppState.Wanted
-	if !t.pending() {
-		return nil
-	}
-	status, details := dynomad.ReleaseSucceeded, fmt.Sprintf("Release v%d succeeded.", r.Version)
-	if rollout.State == jobs.RolloutFailed {
-		status, details = dynomad.ReleaseFailed, fmt.Sprintf("Release v%d failed: %s", r.Version, rollout.Reason)
-	}
-	return l.endRelease(ctx, t, *r, status, rollout.Reason, details)
-}
-
-func (t target) pending() bool {
-	return t.AppState.Wanted != nil && t.AppState.Wanted.Status == dynomad.ReleasePending
-}
-
-func (l *Loop) endRelease(ctx context.Context, t target, r dynomad.Release, status, info, details string) error {
-	done, err := l.Desired.FinishRelease(ctx, r.ID, status, info, dynomad.Audit{
-		ID: l.NewID(), AppID: t.App.ID, AppName: t.App.Name, Space: t.App.Space, Action: "release." + status,
-		Details: details, UserEmail: dynomad.RootEmail, CreatedAt: l.Now(),
-	})
-	if err != nil {
-		return fmt.Errorf("recording the end of release v%d: %w", r.Version, err)
-	}
-	if done {
-		l.Log.Info("release "+status, "app", t.App.Name, "release", r.Version, "info", info)
-	}
-	return nil
-}
-
 // apply makes the job in Nomad the wanted one. The view in memory may say that nothing is to be done; before anything is
 // done Nomad itself is asked, and so it is before the record of an app that had a job is closed.
 func (l *Loop) apply(ctx context.Context, t *target) error {
-	closing := t.Deleted && t.Applied != (dynomad.AppliedState{})
+	closing := t.Deleted && !t.Applied.IsZero()
 	if info, ok, fresh := l.Live.Job(t.namespace, t.name); fresh && !closing {
 		have := t.have(info, ok)
 		a := jobs.Decide(t.want, have)
@@ -191,36 +163,11 @@ func (l *Loop) try(ctx context.Context, t *target) error {
 	return l.act(ctx, t, a, have)
 }
 
-// waitForEarlier has the pass of a deleted app end its job, whose name this app wants. No pass ends another app's job: it
-// could be late, and end the one that came after.
-func (l *Loop) waitForEarlier(t *target, have jobs.Have) {
-	if t.want.Job == nil {
-		return
-	}
-	t.ending = true
-	l.Wake(have.AppID)
-	if !have.Stopped {
-		l.Log.Info("the job of an earlier app of this name has to end first", "app", t.name)
-	}
-}
-
 func (t target) have(info jobs.JobInfo, ok bool) jobs.Have {
 	return jobs.Have{
 		Exists: ok, Ours: info.Installation == t.installation, AppID: info.AppID, Stopped: info.Stopped,
 		ModifyIndex: info.ModifyIndex, Applied: t.Applied,
 	}
-}
-
-// deleted reports whether the job is one that a deleted app of the same name left behind.
-func (l *Loop) deleted(ctx context.Context, t target, have jobs.Have) (bool, error) {
-	if !have.Exists || !have.Ours || have.AppID == t.App.ID {
-		return false, nil
-	}
-	other, err := l.Desired.Wanted(ctx, have.AppID)
-	if dynomad.KindOf(err) == dynomad.NotFound {
-		return false, nil
-	}
-	return other.Deleted, err
 }
 
 func (l *Loop) act(ctx context.Context, t *target, a jobs.Action, have jobs.Have) error {
@@ -238,167 +185,39 @@ func (l *Loop) act(ctx context.Context, t *target, a jobs.Action, have jobs.Have
 	return nil
 }
 
-// register writes the config's variable, then the job, then records both. Killed in between, the next pass does it again: a
-// variable is immutable, and an identical register changes nothing.
-func (l *Loop) register(ctx context.Context, t *target, a jobs.Action) error {
-	if a.Index == 0 {
-		if err := l.checkService(ctx, *t); err != nil {
-			return err
-		}
-	}
-	if err := l.putConfig(ctx, *t); err != nil {
-		return err
-	}
-	answer, err := l.Cluster.Register(ctx, t.want.Job, a.Index)
-	if dynomad.KindOf(err) == dynomad.Invalid {
-		return l.reject(ctx, *t, err.Error())
-	}
-	if err != nil {
-		return err
-	}
-	l.Log.Info("registered job", "app", t.name, "why", a.Text, "modify_index", answer.ModifyIndex, "changed", answer.ModifyIndex != a.Index)
-	// Followed even if nothing differed: a daemon killed after a register finds its own job here and the rollout running.
-	t.Applied = dynomad.AppliedState{
-		SpecHash: t.want.Hash, ModifyIndex: answer.ModifyIndex, EvalID: answer.EvalID, RollingOut: true,
-		FailedHash: t.Applied.FailedHash,
-	}
-	return l.save(ctx, *t)
-}
-
-// checkService sees to it that a new job's service does not join one that is somebody else's.
-func (l *Loop) checkService(ctx context.Context, t target) error {
-	if _, ok := t.Type(dynomad.Web); !ok {
-		return nil
-	}
-	foreign, err := l.Services.Foreign(ctx, t.name, t.installation)
-	if err != nil {
-		return err
-	}
-	if foreign {
-		return l.reject(ctx, t, fmt.Sprintf("A Consul service named %s exists that is not this installation's.", t.name))
-	}
-	return nil
-}
-
-func (l *Loop) putConfig(ctx context.Context, t target) error {
-	id := t.AppState.Wanted.ConfigID
-	if err := l.Desired.ConfigWritten(ctx, t.App.ID, id); err != nil {
-		return fmt.Errorf("recording a config version: %w", err)
-	}
-	return l.Cluster.PutVariable(ctx, t.namespace, jobs.ConfigPath(t.name, id), jobs.ConfigItems(t.App, t.Release))
-}
-
-// deregister stops a job and, a while after its last dyno has ended, removes it. (See nomad.Client.Purge: done sooner, a node
-// could be left with dynos that nobody knows of.)
-func (l *Loop) deregister(ctx context.Context, t *target, a jobs.Action, have jobs.Have) error {
-	ended, err := l.Cluster.StopJob(ctx, t.namespace, t.name)
-	if err != nil {
-		return err
-	}
-	if !have.Stopped {
-		l.Log.Info("ending job", "app", t.name, "why", a.Text)
-	}
-	if t.ending = !l.endedSince(t.App.ID, ended, purgeDelay); t.ending {
-		return nil
-	}
-	if err := l.Cluster.Purge(ctx, t.namespace, t.name); err != nil {
-		return err
-	}
-	l.Log.Info("ended job", "app", t.name)
-	t.Applied = dynomad.AppliedState{}
-	if t.Deleted {
-		return nil
-	}
-	return l.save(ctx, *t)
-}
-
 // reject records that what is wanted cannot be had, and fails the release that wants it.
 func (l *Loop) reject(ctx context.Context, t target, problem string) error {
-	if err := l.finishRelease(ctx, t, jobs.Rollout{State: jobs.RolloutFailed, Reason: problem}); err != nil {
-		return err
+	rejected := dynomad.Errorf(dynomad.Invalid, "%s", problem)
+	if t.Applied.Problem == problem && !t.pending() {
+		return rejected
 	}
-	if t.Applied.Problem != problem {
-		t.Applied.Problem = problem
-		if err := l.save(ctx, t); err != nil {
-			return err
+	t.Applied.Problem = problem
+	end := dynomad.RolloutEnd{Applied: t.Applied}
+	if t.pending() {
+		r := t.AppState.Wanted
+		end.Release = &dynomad.ReleaseEnd{
+			ID: r.ID, From: r.Status, Status: dynomad.ReleaseFailed, Info: problem,
+			Audit: dynomad.Audit{Action: "release.failed", Details: fmt.Sprintf("Release v%d failed: %s", r.Version, problem)},
 		}
 	}
-	return dynomad.Errorf(dynomad.Invalid, "%s", problem)
+	if err := l.end(ctx, t, end); err != nil {
+		return err
+	}
+	return rejected
 }
 
-func (l *Loop) save(ctx context.Context, t target) error {
+func (l *Loop) save(ctx context.Context, t target, audits ...dynomad.Audit) error {
 	t.Applied.UpdatedAt = l.Now()
-	if err := l.Desired.SaveApplied(ctx, t.App.ID, t.Applied); err != nil {
+	if err := l.Desired.SaveApplied(ctx, t.App.ID, t.Applied, l.signed(audits)...); err != nil {
 		return fmt.Errorf("recording what was applied: %w", err)
 	}
 	return nil
 }
 
-// settle does what is left once the job is as wanted and nothing rolls out: a release that is still pending has ended, and
-// config versions that no dyno can come to need are removed.
-func (l *Loop) settle(ctx context.Context, t target) error {
-	if err := l.endPending(ctx, t); err != nil {
-		return err
+// signed completes the audits of what the loop does by itself.
+func (l *Loop) signed(audits []dynomad.Audit) []dynomad.Audit {
+	for i := range audits {
+		audits[i].ID, audits[i].UserEmail, audits[i].CreatedAt = l.NewID(), dynomad.RootEmail, l.Now()
 	}
-	versions, fresh := l.Live.Releases(t.namespace, t.name)
-	if !fresh {
-		return nil
-	}
-	for version := range versions {
-		if r := t.AppState.Wanted; r == nil || r.Version != version {
-			return nil // an old dyno still drains and could restart
-		}
-	}
-	return l.removeConfigs(ctx, t, func(c dynomad.ConfigRef) bool { return c.Written && !c.Needed })
-}
-
-// endPending ends a release whose rollout ended without saying so: nothing was to be rolled out, the daemon died before it
-// could record it, or what failed before is wanted once more.
-func (l *Loop) endPending(ctx context.Context, t target) error {
-	if t.want.Job != nil && t.Applied.FailedHash == t.want.Hash {
-		if t.pending() {
-			defer l.Wake(t.App.ID) // an earlier release is wanted then
-		}
-		return l.finishRelease(ctx, t, jobs.Rollout{State: jobs.RolloutFailed, Reason: t.Applied.Problem})
-	}
-	if t.matches && t.Applied.Problem != "" {
-		t.Applied.Problem = ""
-		if err := l.save(ctx, t); err != nil {
-			return err
-		}
-	}
-	if t.want.Job == nil || t.Applied.SpecHash == t.want.Hash {
-		return l.finishRelease(ctx, t, jobs.Rollout{State: jobs.RolloutSucceeded})
-	}
-	return nil
-}
-
-func (l *Loop) removeConfigs(ctx context.Context, t target, which func(dynomad.ConfigRef) bool) error {
-	for _, c := range t.Configs {
-		if !which(c) {
-			continue
-		}
-		if err := l.Cluster.DeleteVariable(ctx, t.namespace, jobs.ConfigPath(t.name, c.ID)); err != nil {
-			return err
-		}
-		if err := l.Desired.ConfigRemoved(ctx, t.App.ID, c.ID); err != nil {
-			return fmt.Errorf("recording a config version's end: %w", err)
-		}
-	}
-	return nil
-}
-
-// cleanUp ends a deleted app's traces once its job is gone.
-func (l *Loop) cleanUp(ctx context.Context, t target) error {
-	if t.Removed && t.Applied == (dynomad.AppliedState{}) && len(t.Configs) == 0 {
-		return nil
-	}
-	if err := l.removeConfigs(ctx, t, func(c dynomad.ConfigRef) bool { return c.Written }); err != nil {
-		return err
-	}
-	if err := l.Desired.AppRemoved(ctx, t.App.ID); err != nil {
-		return fmt.Errorf("recording the app's end: %w", err)
-	}
-	l.Log.Info("app is gone from the cluster", "app", t.name)
-	return nil
+	return audits
 }

@@ -100,19 +100,32 @@ func TestPass_failedRollout(t *testing.T) {
 	})
 }
 
-// TestPass_failedFirstRelease has no good one to go back to: the failed one stays for the user to look at.
+// TestPass_failedFirstRelease has no good one to go back to: the failed one stays for the user to look at, and is tried again.
 func TestPass_failedFirstRelease(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.cluster.Outcome(badImage)
 		w.app("1")
 		w.release("1", "bad:1")
+		var at []time.Time
+		w.cluster.OnCall(func(_ context.Context, c nomadtest.Call) error {
+			if c.Name == "Register" && c.Done {
+				at = append(at, time.Now())
+			}
+			return nil
+		})
 		w.start()
-		w.settle()
-		time.Sleep(time.Hour)
+		time.Sleep(15*time.Minute + 20*time.Second)
 		w.status("1", 1, dynomad.ReleaseFailed)
 		w.running("1", "bad:1", 1)
-		if n := w.cluster.Calls("Register"); n != 1 {
-			t.Errorf("%d registers, want 1", n)
+		var pauses []string
+		for i := 1; i < len(at); i++ {
+			pauses = append(pauses, at[i].Sub(at[i-1]).Truncate(10*time.Second).String())
+		}
+		if diff := cmp.Diff(pauses, []string{"10s", "20s", "40s", "1m20s", "2m40s", "5m0s", "5m0s"}); diff != "" {
+			t.Errorf("pauses between tries (-got +want):\n%s", diff)
+		}
+		if got := w.cluster.Spec(job1).TaskGroups[0].Meta["dynomad_retry"]; got != "7" {
+			t.Errorf("the group is marked as try %q, want 7", got)
 		}
 		if got := w.get("1").applied.Problem; got != "Its dynos ended." {
 			t.Errorf("problem: %q", got)

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"time"
 
 	"github.com/hashicorp/nomad/api"
 
@@ -17,11 +18,11 @@ type Desired interface {
 	// ConfigWritten is called before a config version's variable is put, ConfigRemoved after it was removed.
 	ConfigWritten(ctx context.Context, appID, configID string) error
 	ConfigRemoved(ctx context.Context, appID, configID string) error
-	SaveApplied(ctx context.Context, appID string, a dynomad.AppliedState) error
+	SaveApplied(ctx context.Context, appID string, a dynomad.AppliedState, audits ...dynomad.Audit) error
 	// AppRemoved ends the record of a deleted app.
 	AppRemoved(ctx context.Context, appID string) error
-	// FinishRelease ends a pending release; it reports false if it was not pending.
-	FinishRelease(ctx context.Context, releaseID, status, info string, audit dynomad.Audit) (bool, error)
+	// EndRollout records all that a rollout's end changes; it reports whether a release ended by it.
+	EndRollout(ctx context.Context, appID string, end dynomad.RolloutEnd) (bool, error)
 	// StopDone ends the wish to have a dyno replaced; RestartInstead makes it one for the dyno's whole type.
 	StopDone(ctx context.Context, appID, dynoID string) error
 	RestartInstead(ctx context.Context, appID string, stop dynomad.DynoStop, restartID string) error
@@ -40,6 +41,11 @@ type Cluster interface {
 	StopAlloc(ctx context.Context, namespace, id string) error
 	// Rollout tells what became of the register that gave a job this ModifyIndex.
 	Rollout(ctx context.Context, namespace, jobID string, applied dynomad.AppliedState) (jobs.Rollout, error)
+	NewAllocs(ctx context.Context, namespace, deployment string) ([]jobs.NewAlloc, error)
+	FailDeployment(ctx context.Context, namespace, deployment string) error
+	// Lower lowers counts of a registered job and changes nothing else of it.
+	Lower(ctx context.Context, namespace, id string, counts map[string]int, modifyIndex uint64) (jobs.Registered, error)
+	Evaluated(ctx context.Context, namespace, evalID string) (bool, error)
 }
 
 // Live is the view of the cluster in memory.
@@ -49,6 +55,10 @@ type Live interface {
 	// Releases gives the versions of the releases that live dynos of a job run; fresh as above, and false too while the
 	// release of one of them is not known.
 	Releases(namespace, id string) (versions map[int]bool, fresh bool)
+	// Variable tells whether there is a variable; fresh is false while that is not known.
+	Variable(namespace, path string) (there, fresh bool)
+	// Explain tells how an app's dynos do, whether they were told to end meanwhile or not.
+	Explain(state dynomad.AppState, now time.Time) jobs.Explained
 	// Peers tells of an allocation whether it is still up to being replaced, and how many others of its group are ready.
 	Peers(namespace, id, allocID string) (here bool, ready int, fresh bool)
 }

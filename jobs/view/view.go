@@ -4,8 +4,11 @@
 package view
 
 import (
+	"maps"
 	"sync"
 	"time"
+
+	"github.com/hashicorp/nomad/api"
 
 	"github.com/dynomad/dynomad"
 	"github.com/dynomad/dynomad/jobs"
@@ -29,8 +32,9 @@ type View struct {
 
 	mu         sync.RWMutex
 	namespaces map[string]*namespace
-	health     map[string]jobs.Health // by allocation
-	healthLost time.Time              // zero while health is followed
+	health     map[string]jobs.Health     // by allocation
+	healthLost time.Time                  // zero while health is followed
+	variables  map[string]map[string]bool // paths by namespace; nothing of those that are not followed
 }
 
 // namespace is the picture of one of Nomad's namespaces.
@@ -53,7 +57,10 @@ type job struct {
 
 // New makes an empty View, which counts as lost from now on.
 func New(c Config) *View {
-	return &View{Config: c, namespaces: map[string]*namespace{}, health: map[string]jobs.Health{}, healthLost: c.Now()}
+	return &View{
+		Config: c, namespaces: map[string]*namespace{}, health: map[string]jobs.Health{}, healthLost: c.Now(),
+		variables: map[string]map[string]bool{},
+	}
 }
 
 // StaleFor says for how long some part of the picture has not been fed; 0 while all is.
@@ -128,6 +135,10 @@ func (v *View) Marked() []jobs.JobInfo {
 
 // Dynos gives the dynos of an app, given what is wanted.
 func (v *View) Dynos(state dynomad.AppState, now time.Time) []dynomad.Dyno {
+	return jobs.Dynos(v.input(state, now))
+}
+
+func (v *View) input(state dynomad.AppState, now time.Time) jobs.AppInput {
 	nsName := state.App.NomadNamespace
 	if nsName == "" {
 		nsName = v.Namespace
@@ -141,10 +152,24 @@ func (v *View) Dynos(state dynomad.AppState, now time.Time) []dynomad.Dyno {
 				in.Allocs = append(in.Allocs, a)
 				in.Health[id] = v.health[id]
 			}
-			in.Contents, in.Blocked = j.contents, j.blocked.Failed
+			in.Contents, in.Blocked = maps.Clone(j.contents), j.blocked.Failed
 		}
 	}
-	return jobs.Dynos(in)
+	return in
+}
+
+// Explain implements reconcile.Live.
+func (v *View) Explain(state dynomad.AppState, now time.Time) jobs.Explained {
+	in := v.input(state, now)
+	out := jobs.Explained{Dynos: map[string]dynomad.Dyno{}, Unplaced: map[string]string{}}
+	for _, a := range in.Allocs {
+		a.Desired, a.DesiredText, a.Migrating = api.AllocDesiredStatusRun, "", false
+		out.Dynos[a.ID] = jobs.Dyno(in.DynoInput(a))
+	}
+	for group, metric := range in.Blocked {
+		out.Unplaced[group] = jobs.PlacementProblem(metric)
+	}
+	return out
 }
 
 // content gives what an allocation runs.

@@ -216,23 +216,6 @@ func (f *Fake) DeleteVariable(ctx context.Context, namespace, path string) error
 	return f.call(ctx, "DeleteVariable", key, func() error { delete(f.variables, key); return nil })
 }
 
-// Rollout tells what became of a register.
-func (f *Fake) Rollout(ctx context.Context, namespace, id string, applied dynomad.AppliedState) (rollout jobs.Rollout, err error) {
-	key := fakeKey(namespace, id)
-	err = f.call(ctx, "Rollout", key, func() error {
-		j := f.jobs[key]
-		switch {
-		case j == nil:
-		case j.deployments[applied.ModifyIndex] != nil:
-			rollout = *j.deployments[applied.ModifyIndex]
-		case *j.spec.JobModifyIndex == applied.ModifyIndex:
-			rollout.State = jobs.RolloutSucceeded
-		}
-		return nil
-	})
-	return rollout, err
-}
-
 // Foreign reports whether a Consul service of this name is not this installation's.
 func (f *Fake) Foreign(ctx context.Context, name, installation string) (foreign bool, err error) {
 	err = f.call(ctx, "Foreign", name, func() error {

@@ -1,0 +1,119 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/dynomad/dynomad"
+	"github.com/dynomad/dynomad/jobs"
+)
+
+// lowerGap is the pause between looks at whether lower counts have taken effect.
+const lowerGap = 300 * time.Millisecond
+
+// register writes the config's variable, then the job, then records both. Killed in between, the next pass does it again: a
+// variable is immutable, and an identical register changes nothing.
+func (l *Loop) register(ctx context.Context, t *target, a jobs.Action) error {
+	if a.Index == 0 {
+		if err := l.checkService(ctx, *t); err != nil {
+			return err
+		}
+	}
+	if lower := jobs.Lowered(t.input, t.Applied.Rollout); a.Index != 0 && len(lower) > 0 {
+		return l.lower(ctx, t, a, lower)
+	}
+	if err := l.putConfig(ctx, *t); err != nil {
+		return err
+	}
+	answer, err := l.Cluster.Register(ctx, t.want.Job, a.Index)
+	if dynomad.KindOf(err) == dynomad.Invalid {
+		return l.reject(ctx, *t, err.Error())
+	}
+	if err != nil {
+		return err
+	}
+	l.Log.Info("registered job", "app", t.name, "why", a.Text, "modify_index", answer.ModifyIndex, "changed", answer.ModifyIndex != a.Index)
+	// Followed even if nothing differed: a daemon killed after a register finds its own job here and the rollout running.
+	t.Applied = dynomad.AppliedState{
+		SpecHash: t.want.Hash, ModifyIndex: answer.ModifyIndex, EvalID: answer.EvalID, RollingOut: true,
+		FailedHash: t.Applied.FailedHash, Rollout: jobs.Rendering(t.input, t.Wanted, l.Now()),
+	}
+	var audits []dynomad.Audit
+	if a.Drift {
+		audits = append(audits, dynomad.Audit{Action: "job.repair", Details: a.Text + " It was registered again."})
+	}
+	return l.save(ctx, *t, audits...)
+}
+
+// lower registers lower counts alone. What replaces dynos follows when Nomad has done that.
+func (l *Loop) lower(ctx context.Context, t *target, a jobs.Action, counts map[string]int) error {
+	answer, err := l.Cluster.Lower(ctx, t.namespace, t.name, counts, a.Index)
+	if err != nil {
+		return err
+	}
+	l.Log.Info("lowered counts first", "app", t.name, "counts", counts, "modify_index", answer.ModifyIndex)
+	t.Applied.SpecHash, t.Applied.ModifyIndex, t.Applied.EvalID = "", answer.ModifyIndex, answer.EvalID
+	t.Applied.RollingOut, t.Applied.Rollout.Lowered = false, true
+	for i, r := range t.Applied.Rollout.Types {
+		if n, ok := counts[r.Type]; ok {
+			t.Applied.Rollout.Types[i].Count = n
+		}
+	}
+	t.again = lowerGap
+	return l.save(ctx, *t)
+}
+
+func (l *Loop) awaitLowered(ctx context.Context, t *target) error {
+	done, err := l.Cluster.Evaluated(ctx, t.namespace, t.Applied.EvalID)
+	if err == nil && !done {
+		t.again = lowerGap
+	}
+	return err
+}
+
+// checkService sees to it that a new job's service does not join one that is somebody else's.
+func (l *Loop) checkService(ctx context.Context, t target) error {
+	if _, ok := t.Type(dynomad.Web); !ok {
+		return nil
+	}
+	foreign, err := l.Services.Foreign(ctx, t.name, t.installation)
+	if err != nil {
+		return err
+	}
+	if foreign {
+		return l.reject(ctx, t, fmt.Sprintf("A Consul service named %s exists that is not this installation's.", t.name))
+	}
+	return nil
+}
+
+// configLag is how much later than the loop's own writes the list of variables may be.
+const configLag = 3 * time.Second
+
+// keepConfig puts the variable with the config vars back if somebody deleted it: dynos that start anew would wait for it.
+func (l *Loop) keepConfig(ctx context.Context, t *target) error {
+	if t.want.Job == nil || !t.matches {
+		return nil
+	}
+	path := jobs.ConfigPath(t.name, t.AppState.Wanted.ConfigID)
+	if there, fresh := l.Live.Variable(t.namespace, path); there || !fresh {
+		return nil
+	}
+	if young := configLag - l.Now().Sub(t.Applied.UpdatedAt); young > 0 {
+		t.again = young
+		return nil
+	}
+	if err := l.putConfig(ctx, *t); err != nil {
+		return err
+	}
+	l.Log.Warn("put back a variable with config vars", "app", t.name, "path", path)
+	return l.save(ctx, *t, dynomad.Audit{Action: "config.repair", Details: "The variable " + path + " was deleted by somebody else. It was written again."})
+}
+
+func (l *Loop) putConfig(ctx context.Context, t target) error {
+	id := t.AppState.Wanted.ConfigID
+	if err := l.Desired.ConfigWritten(ctx, t.App.ID, id); err != nil {
+		return fmt.Errorf("recording a config version: %w", err)
+	}
+	return l.Cluster.PutVariable(ctx, t.namespace, jobs.ConfigPath(t.name, id), jobs.ConfigItems(t.App, t.Release))
+}

@@ -1,0 +1,128 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/dynomad/dynomad"
+	"github.com/dynomad/dynomad/jobs"
+)
+
+// waitForEarlier has the pass of a deleted app end its job, whose name this app wants. No pass ends another app's job: it
+// could be late, and end the one that came after.
+func (l *Loop) waitForEarlier(t *target, have jobs.Have) {
+	if t.want.Job == nil {
+		return
+	}
+	t.again = rolloutGap
+	l.Wake(have.AppID)
+	if !have.Stopped {
+		l.Log.Info("the job of an earlier app of this name has to end first", "app", t.name)
+	}
+}
+
+// deleted reports whether the job is one that a deleted app of the same name left behind.
+func (l *Loop) deleted(ctx context.Context, t target, have jobs.Have) (bool, error) {
+	if !have.Exists || !have.Ours || have.AppID == t.App.ID {
+		return false, nil
+	}
+	other, err := l.Desired.Wanted(ctx, have.AppID)
+	if dynomad.KindOf(err) == dynomad.NotFound {
+		return false, nil
+	}
+	return other.Deleted, err
+}
+
+// deregister stops a job and, a while after its last dyno has ended, removes it. (See nomad.Client.Purge: done sooner, a node
+// could be left with dynos that nobody knows of.)
+func (l *Loop) deregister(ctx context.Context, t *target, a jobs.Action, have jobs.Have) error {
+	ended, err := l.Cluster.StopJob(ctx, t.namespace, t.name)
+	if err != nil {
+		return err
+	}
+	if !have.Stopped {
+		l.Log.Info("ending job", "app", t.name, "why", a.Text)
+	}
+	if !l.endedSince(t.App.ID, ended, purgeDelay) {
+		t.again = rolloutGap
+		return nil
+	}
+	if err := l.Cluster.Purge(ctx, t.namespace, t.name); err != nil {
+		return err
+	}
+	l.Log.Info("ended job", "app", t.name)
+	t.Applied = dynomad.AppliedState{}
+	if t.Deleted {
+		return nil
+	}
+	return l.save(ctx, *t)
+}
+
+// settle does what is left once the job is as wanted and nothing rolls out: a release that is still pending has ended, and
+// config versions that no dyno can come to need are removed.
+func (l *Loop) settle(ctx context.Context, t target) error {
+	if err := l.endPending(ctx, t); err != nil {
+		return err
+	}
+	versions, fresh := l.Live.Releases(t.namespace, t.name)
+	if !fresh {
+		return nil
+	}
+	for version := range versions {
+		if r := t.AppState.Wanted; r == nil || r.Version != version {
+			return nil // an old dyno still drains and could restart
+		}
+	}
+	return l.removeConfigs(ctx, t, func(c dynomad.ConfigRef) bool { return c.Written && !c.Needed })
+}
+
+// endPending ends a release that has nothing to run any more, and a problem that there is no more.
+func (l *Loop) endPending(ctx context.Context, t target) error {
+	if t.failed() {
+		return nil
+	}
+	end := dynomad.RolloutEnd{Applied: t.Applied}
+	if t.matches {
+		end.Applied.Problem = ""
+	}
+	if r := t.AppState.Wanted; t.pending() && (t.want.Job == nil || t.Applied.SpecHash == t.want.Hash) {
+		end.Release = &dynomad.ReleaseEnd{
+			ID: r.ID, From: r.Status, Status: dynomad.ReleaseSucceeded,
+			Audit: dynomad.Audit{Action: "release.succeeded", Details: fmt.Sprintf("Release v%d succeeded.", r.Version)},
+		}
+	}
+	if end.Release == nil && end.Applied.Problem == t.Applied.Problem {
+		return nil
+	}
+	return l.end(ctx, t, end)
+}
+
+func (l *Loop) removeConfigs(ctx context.Context, t target, which func(dynomad.ConfigRef) bool) error {
+	for _, c := range t.Configs {
+		if !which(c) {
+			continue
+		}
+		if err := l.Cluster.DeleteVariable(ctx, t.namespace, jobs.ConfigPath(t.name, c.ID)); err != nil {
+			return err
+		}
+		if err := l.Desired.ConfigRemoved(ctx, t.App.ID, c.ID); err != nil {
+			return fmt.Errorf("recording a config version's end: %w", err)
+		}
+	}
+	return nil
+}
+
+// cleanUp ends a deleted app's traces once its job is gone.
+func (l *Loop) cleanUp(ctx context.Context, t target) error {
+	if t.Removed && t.Applied.IsZero() && len(t.Configs) == 0 {
+		return nil
+	}
+	if err := l.removeConfigs(ctx, t, func(c dynomad.ConfigRef) bool { return c.Written }); err != nil {
+		return err
+	}
+	if err := l.Desired.AppRemoved(ctx, t.App.ID); err != nil {
+		return fmt.Errorf("recording the app's end: %w", err)
+	}
+	l.Log.Info("app is gone from the cluster", "app", t.name)
+	return nil
+}

@@ -1,0 +1,139 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/dynomad/dynomad"
+	"github.com/dynomad/dynomad/jobs"
+)
+
+// follow looks after what the last register began: its rollout, or what has to be tried again.
+func (l *Loop) follow(ctx context.Context, t *target) error {
+	switch {
+	case t.Deleted:
+		return nil
+	case t.Applied.Rollout.Lowered:
+		return l.awaitLowered(ctx, t)
+	case t.Applied.RollingOut:
+		return l.track(ctx, t)
+	case t.failed():
+		return l.retry(ctx, t)
+	}
+	return nil
+}
+
+// failed reports whether the rollout of just what is wanted has failed.
+func (t target) failed() bool { return t.want.Job != nil && t.Applied.FailedHash == t.want.Hash }
+
+// track looks how far the rollout of the last register has come, and records its end.
+func (l *Loop) track(ctx context.Context, t *target) error {
+	rollout, err := l.Cluster.Rollout(ctx, t.namespace, t.name, t.Applied)
+	if err != nil {
+		return err
+	}
+	if rollout.State == jobs.RolloutRunning {
+		if rollout, err = l.judge(ctx, t, rollout); err != nil || rollout.State == jobs.RolloutRunning {
+			return err
+		}
+	}
+	if rollout.State == jobs.RolloutFailed && len(t.Applied.Rollout.Troubles) == 0 {
+		if t.Applied.Rollout.Troubles, err = l.troubles(ctx, *t, rollout, false); err != nil {
+			return err
+		}
+	}
+	end := jobs.Conclude(t.Wanted, rollout.State == jobs.RolloutFailed, rollout.Reason, l.Now())
+	if err := l.end(ctx, *t, end); err != nil {
+		return err
+	}
+	return l.again(ctx, t)
+}
+
+// judge ends a rollout that cannot succeed any more: one of its new dynos has failed, or its time is over. Nomad waits for
+// its own deadline, and has none for what it cannot place.
+func (l *Loop) judge(ctx context.Context, t *target, rollout jobs.Rollout) (jobs.Rollout, error) {
+	r := &t.Applied.Rollout
+	late := !l.Now().Before(r.StartedAt.Add(l.Settings().DeployTimeout))
+	if !r.Trial || (!late && !rollout.Unhealthy) {
+		return rollout, nil
+	}
+	if len(r.Troubles) == 0 { // else recorded, and the daemon killed
+		var err error
+		if r.Troubles, err = l.troubles(ctx, *t, rollout, late); err != nil {
+			return rollout, err
+		}
+		if len(r.Troubles) == 0 && !late {
+			return rollout, nil // not seen yet which dyno it is
+		}
+		if err := l.save(ctx, *t); err != nil {
+			return rollout, err
+		}
+	}
+	if rollout.Deployment != "" {
+		if err := l.Cluster.FailDeployment(ctx, t.namespace, rollout.Deployment); err != nil {
+			return rollout, err
+		}
+	}
+	rollout.State = jobs.RolloutFailed
+	rollout.Reason = fmt.Sprintf("Its dynos were not healthy within %s.", l.Settings().DeployTimeout)
+	return rollout, nil
+}
+
+// troubles says why a rollout's new dynos fail it.
+func (l *Loop) troubles(ctx context.Context, t target, rollout jobs.Rollout, late bool) ([]dynomad.Trouble, error) {
+	var allocs []jobs.NewAlloc
+	if rollout.Deployment != "" {
+		var err error
+		if allocs, err = l.Cluster.NewAllocs(ctx, t.namespace, rollout.Deployment); err != nil {
+			return nil, err
+		}
+	}
+	return jobs.Troubles(t.Applied.Rollout, allocs, l.Live.Explain(t.AppState, l.Now()), late), nil
+}
+
+// end records the end of a rollout.
+func (l *Loop) end(ctx context.Context, t target, end dynomad.RolloutEnd) error {
+	end.Applied.UpdatedAt = l.Now()
+	end.Audits = l.signed(end.Audits)
+	if end.Release != nil {
+		end.Release.Audit = l.signed([]dynomad.Audit{end.Release.Audit})[0]
+	}
+	done, err := l.Desired.EndRollout(ctx, t.App.ID, end)
+	if err != nil {
+		return fmt.Errorf("recording a rollout's end: %w", err)
+	}
+	if done {
+		l.Log.Info("release "+end.Release.Status, "app", t.name, "release", t.AppState.Wanted.Version, "info", end.Release.Info)
+	}
+	for _, a := range end.Audits {
+		l.Log.Warn("dyno type failed", "app", t.name, "info", a.Details)
+	}
+	return nil
+}
+
+// retry tries what failed and has nothing good before it once more, when it is time.
+func (l *Loop) retry(ctx context.Context, t *target) error {
+	r := &t.Applied.Rollout
+	switch {
+	case r.RetryAt.IsZero(): // it failed, but was not wanted any more then
+		r.RetryAt = l.Now().Add(jobs.RetryPause(r.Tries))
+		return l.save(ctx, *t)
+	case l.Now().Before(r.RetryAt):
+		return nil
+	}
+	r.Tries++
+	r.RetryAt, t.Applied.FailedHash, t.Applied.SpecHash = time.Time{}, "", ""
+	if err := l.save(ctx, *t); err != nil {
+		return err
+	}
+	return l.again(ctx, t)
+}
+
+// untilRetry gives the time until what failed is tried again; 0 if it is not.
+func (l *Loop) untilRetry(t target) time.Duration {
+	if at := t.Applied.Rollout.RetryAt; t.failed() && !at.IsZero() {
+		return max(at.Sub(l.Now()), time.Millisecond)
+	}
+	return 0
+}

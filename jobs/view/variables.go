@@ -1,0 +1,45 @@
+package view
+
+import (
+	"strings"
+
+	"github.com/dynomad/dynomad/jobs"
+)
+
+// Variables takes the paths of all variables of a namespace. The apps of jobs whose variables went are told.
+func (v *View) Variables(nsName string, paths map[string]bool) {
+	v.mu.Lock()
+	old := v.variables[nsName]
+	v.variables[nsName] = paths
+	var changed []string
+	if ns := v.namespaces[nsName]; ns != nil {
+		for path := range old {
+			if j := ns.jobs[jobOf(path)]; !paths[path] && j != nil {
+				changed = append(changed, j.info.AppID)
+			}
+		}
+	}
+	v.mu.Unlock()
+	v.tell(changed, nil)
+}
+
+// VariablesLost says that the variables of a namespace are not followed.
+func (v *View) VariablesLost(nsName string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	delete(v.variables, nsName)
+}
+
+// Variable implements reconcile.Live.
+func (v *View) Variable(nsName, path string) (there, fresh bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	paths, fresh := v.variables[nsName]
+	return paths[path], fresh
+}
+
+// jobOf gives the job that a variable's path names.
+func jobOf(path string) string {
+	name, _, _ := strings.Cut(strings.TrimPrefix(path, jobs.ConfigPrefix), "/")
+	return name
+}

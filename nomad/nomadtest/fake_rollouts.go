@@ -1,0 +1,126 @@
+package nomadtest
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/dynomad/dynomad"
+	"github.com/dynomad/dynomad/jobs"
+)
+
+// Rollout tells what became of a register.
+func (f *Fake) Rollout(ctx context.Context, namespace, id string, applied dynomad.AppliedState) (rollout jobs.Rollout, err error) {
+	key := fakeKey(namespace, id)
+	err = f.call(ctx, "Rollout", key, func() error {
+		j := f.jobs[key]
+		switch {
+		case j == nil:
+		case j.deployments[applied.ModifyIndex] != nil:
+			rollout = *j.deployments[applied.ModifyIndex]
+			rollout.Deployment = deploymentID(key, applied.ModifyIndex)
+			rollout.Unhealthy = rollout.State == jobs.RolloutRunning && len(f.sick(key)) > 0
+		case *j.spec.JobModifyIndex == applied.ModifyIndex:
+			rollout.State = jobs.RolloutSucceeded
+		}
+		return nil
+	})
+	return rollout, err
+}
+
+func deploymentID(key string, index uint64) string { return fmt.Sprintf("%s@%d", key, index) }
+
+// sick lists the allocations of a job that Sicken made unhealthy. f.mu is held.
+func (f *Fake) sick(key string) []jobs.NewAlloc {
+	var list []jobs.NewAlloc
+	f.live(key, func(a *fakeAlloc) {
+		if a.Health == jobs.Unhealthy {
+			list = append(list, jobs.NewAlloc{ID: a.ID, Group: a.Group, Health: a.Health})
+		}
+	})
+	return list
+}
+
+// Sicken makes the newest version's allocations of a group of a job of the default namespace unhealthy: each has ended with
+// this exit code.
+func (f *Fake) Sicken(id, group string, exitCode int32) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	key := fakeKey("", id)
+	j := f.jobs[key]
+	f.live(key, func(a *fakeAlloc) {
+		if a.Group == group && a.JobVersion == *j.spec.Version && a.number == j.versions[*j.spec.Version].Groups[group].Number {
+			a.Health, a.Task.Exit = jobs.Unhealthy, jobs.Exit{At: 1, Code: exitCode}
+			a.Task.State = "pending"
+			f.tellAlloc(a)
+		}
+	})
+}
+
+// NewAllocs lists what a deployment made; those that are healthy are not told.
+func (f *Fake) NewAllocs(ctx context.Context, namespace, deployment string) (list []jobs.NewAlloc, err error) {
+	err = f.call(ctx, "NewAllocs", fakeKey(namespace, deployment), func() error {
+		f.deploymentOf(deployment, func(key string, _ *fakeJob, _ *jobs.Rollout) { list = f.sick(key) })
+		return nil
+	})
+	return list, err
+}
+
+// FailDeployment ends a deployment that runs.
+func (f *Fake) FailDeployment(ctx context.Context, namespace, deployment string) error {
+	return f.call(ctx, "FailDeployment", fakeKey(namespace, deployment), func() error {
+		f.deploymentOf(deployment, func(_ string, j *fakeJob, r *jobs.Rollout) {
+			if r.State == jobs.RolloutRunning {
+				f.finish(j, jobs.Rollout{State: jobs.RolloutFailed, Reason: "Deployment marked as failed"})
+			}
+		})
+		return nil
+	})
+}
+
+func (f *Fake) deploymentOf(id string, visit func(key string, j *fakeJob, r *jobs.Rollout)) {
+	for key, j := range f.jobs {
+		for index, r := range j.deployments {
+			if deploymentID(key, index) == id {
+				visit(key, j, r)
+				return
+			}
+		}
+	}
+}
+
+// Lower registers a job with lower counts.
+func (f *Fake) Lower(ctx context.Context, namespace, id string, counts map[string]int, modifyIndex uint64) (answer jobs.Registered, err error) {
+	key := fakeKey(namespace, id)
+	err = f.call(ctx, "Lower", key, func() error {
+		j := f.jobs[key]
+		if j == nil || *j.spec.JobModifyIndex != modifyIndex {
+			return dynomad.Errorf(dynomad.Conflict, "The job has another index than %d.", modifyIndex)
+		}
+		job := cloneJob(j.spec)
+		for _, group := range job.TaskGroups {
+			if n, ok := counts[*group.Name]; ok {
+				group.Count = &n
+			}
+		}
+		answer.ModifyIndex, answer.EvalID = f.put(key, job), fmt.Sprintf("eval-%d", f.next())
+		return nil
+	})
+	return answer, err
+}
+
+// Evaluated reports true: what is registered is placed at once.
+func (f *Fake) Evaluated(ctx context.Context, namespace, evalID string) (done bool, err error) {
+	err = f.call(ctx, "Evaluated", fakeKey(namespace, evalID), func() error { done = true; return nil })
+	return done, err
+}
+
+// Counts gives the counts of a job's groups as registered.
+func (f *Fake) Counts(id string) map[string]int {
+	counts := map[string]int{}
+	if job := f.Spec(id); job != nil {
+		for _, group := range job.TaskGroups {
+			counts[*group.Name] = *group.Count
+		}
+	}
+	return counts
+}
