@@ -26,7 +26,7 @@ type AppInput struct {
 // its release and under another name than it has ever after.
 func Dynos(in AppInput) []dynomad.Dyno {
 	rows := []row{}
-	taken := map[string][]int{}
+	taken := places{}
 	newest := newestBySlot(in.Allocs)
 	for _, a := range in.Allocs {
 		if !a.VersionKnown || !Listed(a, in.Now) || in.left(a, newest) {
@@ -34,12 +34,12 @@ func Dynos(in AppInput) []dynomad.Dyno {
 		}
 		r := row{Dyno: Dyno(in.DynoInput(a)), index: int(a.Index)}
 		rows = append(rows, r)
-		if r.takesIndex() && !slices.Contains(taken[a.Group], r.index) {
-			taken[a.Group] = append(taken[a.Group], r.index)
+		if r.takesIndex() {
+			taken.take(a, in.Contents[a.JobVersion][a.Group].Number)
 		}
 	}
 	for _, t := range in.State.Types {
-		rows = append(rows, in.waiting(t, taken[t.Type])...)
+		rows = append(rows, in.waiting(t, taken.indexes(t.Type))...)
 	}
 	slices.SortFunc(rows, row.compare)
 	dynos := make([]dynomad.Dyno, len(rows))
@@ -65,6 +65,47 @@ func (in AppInput) DynoInput(a Alloc) DynoInput {
 type slot struct {
 	group string
 	index int32
+}
+
+// places are the slots that have a dyno, by what those run.
+type places map[slot][]runs
+
+// runs is that one dyno runs, or more than one, the same.
+type runs struct {
+	number uint64 // of GroupContent
+	dynos  int    // that are in sight
+}
+
+func (p places) take(a Alloc, number uint64) {
+	s := slot{a.Group, a.Index}
+	i := slices.IndexFunc(p[s], func(r runs) bool { return r.number == number })
+	if i < 0 {
+		i = len(p[s])
+		p[s] = append(p[s], runs{number: number})
+	}
+	if a.Client != api.AllocClientStatusUnknown {
+		p[s][i].dynos++
+	}
+}
+
+// indexes gives the indexes of a type that are taken. When a lost node comes back Nomad may leave two dynos with one index
+// that run the same, and count both: the second takes the place of an index that there is none of. Of a rollout's dynos, old
+// and new, each pair takes one.
+func (p places) indexes(dynoType string) []int {
+	var taken []int
+	doubles := 0
+	for s, all := range p {
+		if s.group != dynoType {
+			continue
+		}
+		taken = append(taken, int(s.index))
+		most := 1
+		for _, r := range all {
+			most = max(most, r.dynos)
+		}
+		doubles += most - 1
+	}
+	return append(taken, freeIndexes(len(taken)+doubles, taken)...)
 }
 
 // newestBySlot gives for each slot when the newest allocation that did not stop was created.

@@ -52,6 +52,12 @@ func appInput(maintenance bool, types []dynomad.DynoType, allocs ...jobs.Alloc) 
 	}
 }
 
+// ofTwoVersions adds a version 1 of the job in which dynos of web run something else.
+func ofTwoVersions(in jobs.AppInput) jobs.AppInput {
+	in.Contents[1] = map[string]jobs.GroupContent{"web": {Release: 2, Checked: true, Number: 1234567899}}
+	return in
+}
+
 func TestDynos(t *testing.T) {
 	t.Parallel()
 	two := web()
@@ -97,6 +103,20 @@ func TestDynos(t *testing.T) {
 		{
 			"of a version not known yet", appInput(false, []dynomad.DynoType{worker()}, alloc("a", "worker", 0, func(a *jobs.Alloc) { a.VersionKnown = false })),
 			[]string{"worker.1 waiting"},
+		},
+		{
+			"two with one index after a node came back", appInput(false, []dynomad.DynoType{two}, alloc("a", "web", 0, nil), older(alloc("b", "web", 0, nil))),
+			[]string{"web.1 running", "web.1 running"},
+		},
+		{
+			"old and new of a rollout with one index", ofTwoVersions(appInput(false, []dynomad.DynoType{two},
+				alloc("a", "web", 0, nil), older(alloc("b", "web", 0, func(a *jobs.Alloc) { a.JobVersion = 1 })))),
+			[]string{"web.1 running", "web.1 running", "web.2 waiting"},
+		},
+		{
+			"out of sight beside its successor", appInput(false, []dynomad.DynoType{two},
+				alloc("a", "web", 0, nil), older(alloc("b", "web", 0, func(a *jobs.Alloc) { a.Client = "unknown" }))),
+			[]string{"web.1 waiting", "web.1 running", "web.2 waiting"},
 		},
 		{"maintenance", appInput(true, []dynomad.DynoType{two}), nil},
 	}

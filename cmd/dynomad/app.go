@@ -32,7 +32,7 @@ var (
 	_ reconcile.Cluster  = (*nomad.Client)(nil)
 	_ reconcile.Services = (*consul.Client)(nil)
 	_ reconcile.Live     = (*view.View)(nil)
-	_ nomad.Sink         = (*view.View)(nil)
+	_ nomad.Sink         = regained{}
 	_ consul.Sink        = (*view.View)(nil)
 )
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/dynomad/dynomad/jobs"
+	"github.com/dynomad/dynomad/jobs/view"
 	"github.com/dynomad/dynomad/nomad"
 )
 
@@ -24,7 +26,8 @@ func (a *app) watchNamespaces(ctx context.Context) {
 			}
 			following[name] = true
 			w := &nomad.Watcher{
-				Client: a.nomad, Namespace: name, Installation: a.installation, Sink: a.view, Log: a.log.Named("nomad"),
+				Client: a.nomad, Namespace: name, Installation: a.installation, Log: a.log.Named("nomad"),
+				Sink: regained{a.view, func() { a.wakeAll(ctx) }},
 			}
 			v := &nomad.VariableWatcher{Client: a.nomad, Namespace: name, Sink: a.view, Log: a.log.Named("nomad")}
 			group.start(func() { w.Run(ctx) })
@@ -35,6 +38,32 @@ func (a *app) watchNamespaces(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
+	}
+}
+
+// regained is a view that has every app looked at whenever a namespace comes into sight. The view tells of apps that have a
+// job; those that were made while Nomad was away have none, and would wait for their next try.
+type regained struct {
+	*view.View
+	wakeAll func()
+}
+
+// Reset implements nomad.Sink.
+func (r regained) Reset(namespace string, s jobs.Snapshot) {
+	r.View.Reset(namespace, s)
+	r.wakeAll()
+}
+
+func (a *app) wakeAll(ctx context.Context) {
+	ids, err := a.store.AppIDs(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			a.log.Error("cannot list the apps to look at", "error", err)
+		}
+		return
+	}
+	for _, id := range ids {
+		a.loop.Wake(id)
 	}
 }
 

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/nomad/api"
@@ -27,7 +27,7 @@ func (c *Cluster) Close() error {
 
 // closeParts ends all but Docker.
 func (c *Cluster) closeParts(ctx context.Context) error {
-	if !c.lasting() && c.Nomad != nil && c.Nomad.started() && c.Nomad.Running() {
+	if !c.lasting() && len(c.Servers) > 0 && c.server().started() && c.server().Running() {
 		if err := c.stopJobs(ctx); err != nil {
 			c.config.Logger.Warn("stopping jobs; their containers are removed all the same", "error", err)
 		}
@@ -73,18 +73,23 @@ func (c *Cluster) stopAgents(ctx context.Context) error {
 func (c *Cluster) stopJobs(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, purgeWithin)
 	defer cancel()
-	if err := c.Nomad.Continue(); err != nil {
-		return err
+	for _, a := range slices.Concat(c.Servers, c.Clients) {
+		if a.started() {
+			if err := a.Continue(); err != nil {
+				return err
+			}
+		}
 	}
 	all := (&api.QueryOptions{Namespace: api.AllNamespacesNamespace}).WithContext(ctx)
-	jobs, _, err := c.nomad.Jobs().List(all)
+	nomad := c.NomadClient()
+	jobs, _, err := nomad.Jobs().List(all)
 	if err != nil {
 		return fmt.Errorf("listing jobs: %w", err)
 	}
 	options := &api.DeregisterOptions{NoShutdownDelay: true} // purged, their containers would be forgotten: see RemoveJob
 	for _, job := range jobs {
 		write := (&api.WriteOptions{Namespace: job.Namespace}).WithContext(ctx)
-		if _, _, err := c.nomad.Jobs().DeregisterOpts(job.ID, options, write); err != nil {
+		if _, _, err := nomad.Jobs().DeregisterOpts(job.ID, options, write); err != nil {
 			return fmt.Errorf("stopping job %s: %w", job.ID, err)
 		}
 	}
@@ -93,12 +98,12 @@ func (c *Cluster) stopJobs(ctx context.Context) error {
 
 func (c *Cluster) awaitNoAllocs(ctx context.Context, all *api.QueryOptions) error {
 	return poll(ctx, func(ctx context.Context) error {
-		allocs, _, err := c.nomad.Allocations().List(all)
+		allocs, _, err := c.NomadClient().Allocations().List(all)
 		if err != nil {
 			return err
 		}
 		for _, a := range allocs {
-			if ended(a) {
+			if ended(a) || !c.nodeRuns(a.NodeName) {
 				continue
 			}
 			err := c.engine.api.removeContainers(ctx, map[string]bool{a.ID: true})
@@ -108,23 +113,16 @@ func (c *Cluster) awaitNoAllocs(ctx context.Context, all *api.QueryOptions) erro
 	})
 }
 
+// nodeRuns says whether the client of a node is there to end its allocations.
+func (c *Cluster) nodeRuns(node string) bool {
+	a := c.client(node)
+	return a != nil && a.Running()
+}
+
 func ended(a *api.AllocationListStub) bool {
 	switch a.ClientStatus {
 	case api.AllocClientStatusComplete, api.AllocClientStatusFailed, api.AllocClientStatusLost:
 		return true
 	}
 	return false
-}
-
-// allocIDs are the allocations that have a directory under a cluster's data directory.
-func allocIDs(dir string) (map[string]bool, error) {
-	found, err := filepath.Glob(filepath.Join(dir, "nomad", "alloc", "*"))
-	if err != nil {
-		return nil, err
-	}
-	ids := make(map[string]bool, len(found))
-	for _, path := range found {
-		ids[filepath.Base(path)] = true
-	}
-	return ids, nil
 }

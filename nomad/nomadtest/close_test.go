@@ -24,7 +24,7 @@ func TestClose_leavesNothing(t *testing.T) {
 	c := startCluster(t, Config{})
 	alloc := runWeb(t, c, "leavenothing")
 	pids := []int{c.Consul.PID(), c.Nomad.PID(), c.Traefik.PID()}
-	if helpers, err := markedPIDs(c.Dir()); err != nil || len(helpers) <= len(pids) {
+	if helpers, err := markedPIDs(dirMark(c.Dir())); err != nil || len(helpers) <= len(pids) {
 		t.Fatalf("marked processes: got %v, %v; want nomad's helpers among them", helpers, err)
 	}
 	if mounts, err := mountsUnder(c.Dir()); err != nil || len(mounts) == 0 {
@@ -153,7 +153,7 @@ func runHelper(string) int {
 
 // noAgents wants no agent of the cluster in dir; Nomad's helpers may be there.
 func noAgents(dir string) error {
-	pids, err := markedPIDs(dir)
+	pids, err := markedPIDs(dirMark(dir))
 	if err != nil {
 		return err
 	}
@@ -168,7 +168,7 @@ func noAgents(dir string) error {
 
 func checkNothingLeft(t *testing.T, dir, alloc string) {
 	t.Helper()
-	if pids, err := markedPIDs(dir); err != nil || len(pids) > 0 {
+	if pids, err := markedPIDs(dirMark(dir)); err != nil || len(pids) > 0 {
 		t.Errorf("processes: got %v, %v; want none", pids, err)
 	}
 	if mounts, err := mountsUnder(dir); err != nil || len(mounts) > 0 {
@@ -177,12 +177,21 @@ func checkNothingLeft(t *testing.T, dir, alloc string) {
 	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("data directory: got %v, want none", err)
 	}
-	filter := url.Values{"all": {"1"}, "filters": {fmt.Sprintf("{%q:[%q]}", "label", allocLabel+"="+alloc)}}
-	var containers []struct{ ID string }
-	err := shared.Cluster(t).engine.api.call(t.Context(), http.MethodGet, "/containers/json", filter, &containers)
-	if err != nil || len(containers) > 0 {
+	if containers, err := shared.Cluster(t).containers(t.Context(), alloc); err != nil || len(containers) > 0 {
 		t.Errorf("containers: got %v, %v; want none", containers, err)
 	}
+}
+
+// containers lists the containers of an allocation, of whatever cluster.
+func (c *Cluster) containers(ctx context.Context, alloc string) ([]string, error) {
+	filter := url.Values{"all": {"1"}, "filters": {fmt.Sprintf("{%q:[%q]}", "label", allocLabel+"="+alloc)}}
+	var containers []struct{ ID string }
+	err := c.engine.api.call(ctx, http.MethodGet, "/containers/json", filter, &containers)
+	ids := make([]string, len(containers))
+	for i := range containers {
+		ids[i] = containers[i].ID
+	}
+	return ids, err
 }
 
 // startCluster starts a cluster beside the shared one, so that checkNothingLeft can ask Docker after its end.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,9 +23,12 @@ const (
 // Cluster is a running Docker, Consul, Nomad and Traefik.
 type Cluster struct {
 	Docker  *Process // nil unless this cluster started the daemon; others may use it too, so do not kill it lightly
-	Consul  *Process
-	Nomad   *Process
+	Consul  *Process // the server
+	Nomad   *Process // nil in a cluster of several Nomads
 	Traefik *Process // nil if Config.NoTraefik
+
+	Servers []*Agent // Nomad's; in a cluster of one the same as Clients
+	Clients []*Agent
 
 	NomadToken  string // the management token; "" without ACLs
 	ConsulToken string // the same of Consul
@@ -36,7 +40,6 @@ type Cluster struct {
 	ports   Ports
 	engine  *engine
 	consul  *consul.Client
-	nomad   *api.Client
 
 	closeOnce sync.Once
 	closeErr  error
@@ -87,7 +90,7 @@ func (c *Cluster) start(ctx context.Context) error {
 	if err := c.pick(ctx); err != nil {
 		return err
 	}
-	if err := errors.Join(c.prepareConsul(), c.prepareNomad()); err != nil {
+	if err := errors.Join(c.prepareConsul(), c.prepareNomad(ctx)); err != nil {
 		return err
 	}
 	if err := c.Consul.start(ctx); err != nil {
@@ -99,7 +102,7 @@ func (c *Cluster) start(ctx context.Context) error {
 // startOnConsul starts Nomad and Traefik at the same time.
 func (c *Cluster) startOnConsul(ctx context.Context) error {
 	nomad := make(chan error, 1)
-	go func() { nomad <- c.Nomad.start(ctx) }()
+	go func() { nomad <- c.startNomad(ctx) }()
 	var traefik error
 	if !c.config.NoTraefik {
 		if traefik = c.prepareTraefik(); traefik == nil {
@@ -153,12 +156,12 @@ func (c *Cluster) pick(ctx context.Context) error {
 }
 
 // process describes one of the agents; it is not started.
-func (c *Cluster) process(name string, args []string, ready func(context.Context) error) *Process {
+func (c *Cluster) process(binary, name string, args []string, ready func(context.Context) error) *Process {
 	return &Process{command: Command{
 		Name:  name,
-		Path:  filepath.Join(c.config.BinDir, name),
+		Path:  filepath.Join(c.config.BinDir, binary),
 		Args:  args,
-		Env:   agentEnv(c.dir),
+		Env:   append(agentEnv(c.dir), nameMark(name)),
 		Dir:   c.dir,
 		Log:   filepath.Join(c.dir, name+".log"),
 		Ready: ready,
@@ -177,8 +180,8 @@ func agentEnv(dir string) []string {
 	}
 }
 
-// NomadAddr is host:port of Nomad's HTTP API.
-func (c *Cluster) NomadAddr() string { return loopback(c.ports.NomadHTTP) }
+// NomadAddr is host:port of Nomad's HTTP API; of several servers that of one that runs.
+func (c *Cluster) NomadAddr() string { return c.server().Addr() }
 
 // ConsulAddr is host:port of Consul's HTTP API.
 func (c *Cluster) ConsulAddr() string { return loopback(c.ports.ConsulHTTP) }
@@ -198,8 +201,8 @@ func (c *Cluster) Ports() Ports { return c.ports }
 // Dir is the data directory.
 func (c *Cluster) Dir() string { return c.dir }
 
-// NomadClient is a client with the management token, if there are ACLs.
-func (c *Cluster) NomadClient() *api.Client { return c.nomad }
+// NomadClient is a client of NomadAddr with the management token, if there are ACLs.
+func (c *Cluster) NomadClient() *api.Client { return c.server().Client() }
 
 // ConsulClient is a client with the management token, if there are ACLs.
 func (c *Cluster) ConsulClient() *consul.Client { return c.consul }
@@ -209,9 +212,13 @@ func (c *Cluster) lasting() bool { return c.config.DataDir != "" }
 
 // parts are the processes that there are, in the order of their start.
 func (c *Cluster) parts() []*Process {
+	all := []*Process{c.Docker, c.Consul}
+	for _, a := range slices.Concat(c.Servers, c.Clients) {
+		all = append(all, a.Consul, a.Process)
+	}
 	var parts []*Process
-	for _, p := range []*Process{c.Docker, c.Consul, c.Nomad, c.Traefik} {
-		if p != nil && p.started() {
+	for _, p := range append(all, c.Traefik) {
+		if p != nil && p.started() && !slices.Contains(parts, p) {
 			parts = append(parts, p)
 		}
 	}

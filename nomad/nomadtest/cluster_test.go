@@ -108,7 +108,7 @@ func TestPause_silencesAndContinueWakes(t *testing.T) {
 	if err := c.Nomad.Continue(); err != nil {
 		t.Fatal(err)
 	}
-	Eventually(t, jobWithin, c.nomadReady)
+	Eventually(t, jobWithin, c.Servers[0].ready)
 }
 
 func TestImage_isBuiltOnce(t *testing.T) {

@@ -15,9 +15,11 @@ type Config struct {
 	DataDir   string       // a lasting data directory, whose jobs come back at the next Start; "" is a temporary one
 	BinDir    string       // where nomad, consul and traefik are; "" is the repository's bin directory
 	NoTraefik bool         // start no router
+	Servers   int          // Nomad servers, each a process of its own; 0 is one agent that is server and client
+	Clients   int          // Nomad clients beside the servers, each a node with a Consul agent of its own
 	ACL       bool         // turn on Nomad's and Consul's ACLs; see Cluster.NomadToken and Cluster.ConsulToken
 	LogLevel  string       // of the agents; "" is info
-	NomadHCL  string       // more configuration for the Nomad agent, merged over ours
+	NomadHCL  string       // more configuration for every Nomad agent, merged over ours
 	Logger    hclog.Logger // what the package itself has to say; nil is silence
 }
 
@@ -50,11 +52,29 @@ func (c Config) withDefaults() (Config, error) {
 		}
 		c.BinDir = filepath.Join(root, "bin")
 	}
+	if err := c.checkAgents(); err != nil {
+		return c, err
+	}
 	var err error
 	if c.BinDir, err = filepath.Abs(c.BinDir); err != nil {
 		return c, err
 	}
 	return c, c.checkBinaries()
+}
+
+// several says whether Nomad's servers and clients are processes of their own.
+func (c Config) several() bool { return c.Servers > 0 || c.Clients > 0 }
+
+func (c Config) checkAgents() error {
+	switch {
+	case !c.several():
+		return nil
+	case c.Servers < 1 || c.Clients < 1:
+		return errors.New("a cluster of several Nomads needs servers and clients")
+	case c.DataDir != "":
+		return errors.New("a cluster of several Nomads has no lasting data directory")
+	}
+	return nil
 }
 
 func (c Config) checkBinaries() error {

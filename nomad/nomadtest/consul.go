@@ -14,21 +14,42 @@ import (
 // prepareConsul writes the configuration of a Consul server (never -dev, which forgets everything when it is
 // killed) and returns its process, not started.
 func (c *Cluster) prepareConsul() error {
-	dir := filepath.Join(c.dir, "consul")
-	config, err := json.MarshalIndent(c.consulConfig(dir), "", "  ")
+	var err error
+	c.Consul, c.consul, err = c.newConsul("consul", c.ConsulAddr(), c.consulConfig(filepath.Join(c.dir, "consul")))
+	return err
+}
+
+// newConsulClient writes the configuration of a Consul agent that is no server and returns its process, not started. It
+// does not leave the cluster when it is stopped.
+func (c *Cluster) newConsulClient(name string, httpPort, serfPort int) (*Process, error) {
+	config := c.consulConfig(filepath.Join(c.dir, name))
+	delete(config, "bootstrap_expect")
+	delete(config, "ui_config")
+	config["server"], config["node_name"], config["leave_on_terminate"] = false, name, false
+	config["retry_join"], config["retry_interval"] = []string{loopback(c.ports.ConsulSerf)}, "1s"
+	config["ports"] = map[string]any{
+		"http": httpPort, "serf_lan": serfPort, "server": c.ports.ConsulRPC,
+		"serf_wan": -1, "dns": -1, "grpc": -1, "grpc_tls": -1,
+	}
+	process, _, err := c.newConsul(name, loopback(httpPort), config)
+	return process, err
+}
+
+func (c *Cluster) newConsul(name, address string, config map[string]any) (*Process, *consul.Client, error) {
+	text, err := json.MarshalIndent(config, "", "  ")
 	if err != nil {
-		return fmt.Errorf("configuring consul: %w", err)
+		return nil, nil, fmt.Errorf("configuring %s: %w", name, err)
 	}
-	file := filepath.Join(c.dir, "consul.json")
-	if err := os.WriteFile(file, config, 0o600); err != nil {
-		return fmt.Errorf("configuring consul: %w", err)
+	file := filepath.Join(c.dir, name+".json")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		return nil, nil, fmt.Errorf("configuring %s: %w", name, err)
 	}
-	c.consul, err = consul.NewClient(&consul.Config{Address: c.ConsulAddr(), Token: c.ConsulToken})
+	client, err := consul.NewClient(&consul.Config{Address: address, Token: c.ConsulToken})
 	if err != nil {
-		return fmt.Errorf("configuring consul: %w", err)
+		return nil, nil, fmt.Errorf("configuring %s: %w", name, err)
 	}
-	c.Consul = c.process("consul", []string{"agent", "-config-file=" + file}, c.consulReady)
-	return nil
+	ready := func(ctx context.Context) error { return consulReady(ctx, client, fmt.Sprint(config["node_name"])) }
+	return c.process("consul", name, []string{"agent", "-config-file=" + file}, ready), client, nil
 }
 
 func (c *Cluster) consulConfig(dataDir string) map[string]any {
@@ -66,21 +87,21 @@ func (c *Cluster) consulConfig(dataDir string) map[string]any {
 }
 
 // consulReady wants a leader, and the agent's own node in the catalog.
-func (c *Cluster) consulReady(ctx context.Context) error {
+func consulReady(ctx context.Context, client *consul.Client, node string) error {
 	opts := (&consul.QueryOptions{}).WithContext(ctx)
-	leader, err := c.consul.Status().LeaderWithQueryOptions(opts)
+	leader, err := client.Status().LeaderWithQueryOptions(opts)
 	if err != nil {
 		return err
 	}
 	if leader == "" {
 		return errors.New("consul has no leader")
 	}
-	nodes, _, err := c.consul.Catalog().Nodes(opts)
+	found, _, err := client.Catalog().Node(node, opts)
 	if err != nil {
 		return err
 	}
-	if len(nodes) == 0 {
-		return errors.New("consul's catalog has no node")
+	if found == nil {
+		return fmt.Errorf("consul's catalog has no node %s", node)
 	}
 	return nil
 }

@@ -5,6 +5,10 @@
 // outage does. State lives in data directories, so a part that was killed comes back as the same part: Nomad finds
 // its running containers again and Consul keeps its catalog.
 //
+// With Config.Servers and Config.Clients, Nomad is several processes: servers that elect a leader, and clients that are nodes
+// of their own, each with a Consul agent (see Agent). All of them share this machine and one Docker. A client can be lost
+// with all that it runs, and return.
+//
 // A test package starts one cluster, when its first test asks for it:
 //
 //	var shared nomadtest.Shared

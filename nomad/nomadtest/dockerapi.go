@@ -104,6 +104,9 @@ const allocLabel = "com.hashicorp.nomad.alloc_id"
 
 // removeContainers ends and removes the containers, running or not, of the given allocations.
 func (d *dockerAPI) removeContainers(ctx context.Context, allocs map[string]bool) error {
+	if len(allocs) == 0 {
+		return nil
+	}
 	query := url.Values{"all": {"1"}, "filters": {`{"label":["` + allocLabel + `"]}`}}
 	var containers []struct {
 		ID     string `json:"Id"`

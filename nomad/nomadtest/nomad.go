@@ -18,81 +18,86 @@ var nomadHCL string
 
 // nomadValues fill in nomad.hcl.
 type nomadValues struct {
-	Ports
-	LogLevel     string
-	DataDir      string
-	Bridge       string
-	DockerHost   string
-	ConsulAddr   string
-	ConsulToken  string
-	ACL          bool
-	LoopbackAddr string
+	Name                   string // of the agent, and of its node
+	DataDir                string
+	Server, Client         bool
+	HTTP, RPC, Serf        int
+	ServerRPC, ServerSerf  []string // addresses of all servers
+	DynamicMin, DynamicMax int
+	LogLevel               string
+	Bridge                 string
+	DockerHost             string
+	ConsulAddr             string
+	ConsulToken            string
+	ConsulUI               string
+	ACL                    bool
+	LoopbackAddr           string
 }
 
-// prepareNomad writes the configuration of the Nomad agent and returns its process, not started.
-func (c *Cluster) prepareNomad() error {
-	config, err := c.nomadConfig()
-	if err != nil {
+// nomadValues are the values that all agents have in common.
+func (c *Cluster) nomadValues() nomadValues {
+	return nomadValues{
+		LogLevel:     c.config.LogLevel,
+		Bridge:       c.engine.bridge,
+		DockerHost:   c.engine.host,
+		ConsulAddr:   c.ConsulAddr(),
+		ConsulToken:  c.ConsulToken,
+		ConsulUI:     c.ConsulAddr(),
+		ACL:          c.config.ACL,
+		LoopbackAddr: loopbackAddr,
+	}
+}
+
+// prepareNomad writes the configuration of every Nomad agent; none is started.
+func (c *Cluster) prepareNomad(ctx context.Context) error {
+	extra := filepath.Join(c.dir, "nomad-extra.hcl")
+	if err := os.WriteFile(extra, []byte(c.config.NomadHCL), 0o600); err != nil {
 		return fmt.Errorf("configuring nomad: %w", err)
 	}
-	file, extra := filepath.Join(c.dir, "nomad.hcl"), filepath.Join(c.dir, "nomad-extra.hcl")
-	err = errors.Join(os.WriteFile(file, config, 0o600), os.WriteFile(extra, []byte(c.config.NomadHCL), 0o600))
-	if err != nil {
-		return fmt.Errorf("configuring nomad: %w", err)
+	if c.config.several() {
+		return c.prepareSeveral(ctx)
 	}
-	c.nomad, err = api.NewClient(&api.Config{Address: "http://" + c.NomadAddr(), SecretID: c.NomadToken})
+	values := c.nomadValues()
+	values.Name, values.DataDir, values.Server, values.Client = "nomadtest", filepath.Join(c.dir, "nomad"), true, true
+	values.HTTP, values.RPC, values.Serf = c.ports.NomadHTTP, c.ports.NomadRPC, c.ports.NomadSerf
+	values.ServerRPC, values.ServerSerf = []string{loopback(values.RPC)}, []string{loopback(values.Serf)}
+	values.DynamicMin, values.DynamicMax = c.ports.DynamicMin, c.ports.DynamicMax
+	agent, err := c.newAgent("nomad", values)
 	if err != nil {
-		return fmt.Errorf("configuring nomad: %w", err)
+		return err
 	}
-	c.Nomad = c.process("nomad", []string{"agent", "-config=" + file, "-config=" + extra}, c.nomadReady)
+	c.Nomad, c.Servers, c.Clients = agent.Process, []*Agent{agent}, []*Agent{agent}
 	return nil
 }
 
-func (c *Cluster) nomadConfig() ([]byte, error) {
+// newAgent writes the configuration of one agent. name is its process's.
+func (c *Cluster) newAgent(name string, values nomadValues) (*Agent, error) {
+	config, err := values.render()
+	if err != nil {
+		return nil, fmt.Errorf("configuring %s: %w", name, err)
+	}
+	file := filepath.Join(c.dir, name+".hcl")
+	if err := os.WriteFile(file, config, 0o600); err != nil {
+		return nil, fmt.Errorf("configuring %s: %w", name, err)
+	}
+	a := &Agent{Consul: c.Consul, cluster: c, values: values}
+	a.nomad, err = api.NewClient(&api.Config{Address: "http://" + a.Addr(), SecretID: c.NomadToken})
+	if err != nil {
+		return nil, fmt.Errorf("configuring %s: %w", name, err)
+	}
+	args := []string{"agent", "-config=" + file, "-config=" + filepath.Join(c.dir, "nomad-extra.hcl")}
+	a.Process = c.process("nomad", name, args, a.ready)
+	return a, nil
+}
+
+func (v nomadValues) render() ([]byte, error) {
 	parsed, err := template.New("nomad.hcl").Parse(nomadHCL)
 	if err != nil {
 		return nil, err
 	}
 	var out bytes.Buffer
-	err = parsed.Execute(&out, nomadValues{
-		Ports:        c.ports,
-		LogLevel:     c.config.LogLevel,
-		DataDir:      filepath.Join(c.dir, "nomad"),
-		Bridge:       c.engine.bridge,
-		DockerHost:   c.engine.host,
-		ConsulAddr:   c.ConsulAddr(),
-		ConsulToken:  c.ConsulToken,
-		ACL:          c.config.ACL,
-		LoopbackAddr: loopbackAddr,
-	})
+	err = parsed.Execute(&out, v)
 	return out.Bytes(), err
-}
-
-// nomadReady wants a leader, a ready node that can run containers, and that node's knowledge of Consul, without
-// which no job with a service is placed.
-func (c *Cluster) nomadReady(ctx context.Context) error {
-	opts := (&api.QueryOptions{}).WithContext(ctx)
-	if _, err := c.nomad.Status().Leader(); err != nil {
-		return err
-	}
-	if err := c.bootstrapACL(ctx); err != nil {
-		return err
-	}
-	nodes, _, err := c.nomad.Nodes().List(opts)
-	if err != nil {
-		return err
-	}
-	for _, stub := range nodes {
-		if stub.Status != api.NodeStatusReady {
-			continue
-		}
-		node, _, err := c.nomad.Nodes().Info(stub.ID, opts)
-		if err != nil {
-			return err
-		}
-		return checkNode(node)
-	}
-	return fmt.Errorf("nomad has no ready node among %d", len(nodes))
 }
 
 func checkNode(node *api.Node) error {
@@ -111,13 +116,13 @@ func checkNode(node *api.Node) error {
 }
 
 // bootstrapACL makes NomadToken the management token, once in the life of a data directory.
-func (c *Cluster) bootstrapACL(ctx context.Context) error {
-	if !c.config.ACL {
+func (a *Agent) bootstrapACL(ctx context.Context) error {
+	if !a.values.ACL || !a.values.Server {
 		return nil
 	}
-	if _, _, err := c.nomad.ACLTokens().Self((&api.QueryOptions{}).WithContext(ctx)); err == nil {
+	if _, _, err := a.nomad.ACLTokens().Self((&api.QueryOptions{}).WithContext(ctx)); err == nil {
 		return nil
 	}
-	_, _, err := c.nomad.ACLTokens().BootstrapOpts(c.NomadToken, (&api.WriteOptions{}).WithContext(ctx))
+	_, _, err := a.nomad.ACLTokens().BootstrapOpts(a.cluster.NomadToken, (&api.WriteOptions{}).WithContext(ctx))
 	return err
 }

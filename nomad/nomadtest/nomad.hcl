@@ -1,6 +1,6 @@
-# One agent that is server and client. With a data directory, unlike -dev, it survives being killed.
+# One agent: server, client or both. With a data directory, unlike -dev, it survives being killed.
 
-name       = "nomadtest"
+name       = {{ printf "%q" .Name }}
 data_dir   = {{ printf "%q" .DataDir }}
 log_level  = {{ printf "%q" .LogLevel }}
 bind_addr  = {{ printf "%q" .LoopbackAddr }}
@@ -10,15 +10,17 @@ leave_on_interrupt   = false
 leave_on_terminate   = false
 
 ports {
-  http = {{ .NomadHTTP }}
-  rpc  = {{ .NomadRPC }}
-  serf = {{ .NomadSerf }}
+  http = {{ .HTTP }}
+{{- if .Server }}
+  rpc  = {{ .RPC }}
+  serf = {{ .Serf }}
+{{- end }}
 }
 
 advertise {
-  http = "{{ .LoopbackAddr }}:{{ .NomadHTTP }}"
-  rpc  = "{{ .LoopbackAddr }}:{{ .NomadRPC }}"
-  serf = "{{ .LoopbackAddr }}:{{ .NomadSerf }}"
+  http = "{{ .LoopbackAddr }}:{{ .HTTP }}"
+  rpc  = "{{ .LoopbackAddr }}{{ if .Server }}:{{ .RPC }}{{ end }}"
+  serf = "{{ .LoopbackAddr }}{{ if .Server }}:{{ .Serf }}{{ end }}"
 }
 
 limits {
@@ -28,20 +30,28 @@ limits {
 acl {
   enabled = {{ .ACL }}
 }
-
+{{ if .Server }}
 server {
   enabled          = true
-  bootstrap_expect = 1
+  bootstrap_expect = {{ len .ServerRPC }}
   raft_multiplier  = 1
+{{- if gt (len .ServerSerf) 1 }}
+
+  server_join {
+    retry_join     = [{{ range .ServerSerf }}"{{ . }}", {{ end }}]
+    retry_interval = "1s"
+  }
+{{- end }}
 
   default_scheduler_config {
     memory_oversubscription_enabled = true
   }
 }
-
+{{ end }}
+{{- if .Client }}
 client {
   enabled = true
-  servers = ["{{ .LoopbackAddr }}:{{ .NomadRPC }}"]
+  servers = [{{ range .ServerRPC }}"{{ . }}", {{ end }}]
 
   # Never the loopback interface: there Docker's proxy accepts connections for containers that do not listen.
   network_interface = {{ printf "%q" .Bridge }}
@@ -77,7 +87,7 @@ plugin "docker" {
     }
   }
 }
-
+{{ end }}
 consul {
   address          = {{ printf "%q" .ConsulAddr }}
   token            = {{ printf "%q" .ConsulToken }}
@@ -94,6 +104,6 @@ telemetry {
 ui {
   enabled = true
   consul {
-    ui_url = "http://{{ .ConsulAddr }}/ui"
+    ui_url = "http://{{ .ConsulUI }}/ui"
   }
 }

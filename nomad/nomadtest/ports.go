@@ -16,7 +16,8 @@ const (
 	firstBlock   = 20000 // the first port of the first block
 	blockSize    = 500   // ports of a block
 	blocks       = 24
-	agentPorts   = 20 // of a block, the rest is for allocations
+	agentPorts   = 20 // of a block, for Ports
+	morePorts    = 20 // of a block after those, for further agents; the rest is for allocations
 	loopbackAddr = "127.0.0.1"
 )
 
@@ -68,9 +69,31 @@ func fillPorts(ctx context.Context, want Ports, start int) (Ports, error) {
 		}
 	}
 	if want.DynamicMin == 0 {
-		want.DynamicMin, want.DynamicMax = start+agentPorts, start+blockSize-1
+		want.DynamicMin, want.DynamicMax = start+agentPorts+morePorts, start+blockSize-1
 	}
 	return want, nil
+}
+
+// pickMore picks n further free ports of the block that held holds.
+func pickMore(ctx context.Context, held net.Listener, n int) ([]int, error) {
+	_, text, err := net.SplitHostPort(held.Addr().String())
+	if err != nil {
+		return nil, fmt.Errorf("picking ports: %w", err)
+	}
+	start, err := strconv.Atoi(text)
+	if err != nil {
+		return nil, fmt.Errorf("picking ports: %w", err)
+	}
+	var more []int
+	for port := start + agentPorts; len(more) < n; port++ {
+		if port >= start+agentPorts+morePorts {
+			return nil, errors.New("picking ports: the block is crowded")
+		}
+		if portFree(ctx, port) {
+			more = append(more, port)
+		}
+	}
+	return more, nil
 }
 
 // fields are the agents' ports, to be read or filled in.

@@ -24,7 +24,7 @@ func (c *Cluster) RemoveJob(tb testing.TB, id string) {
 func (c *Cluster) removeJob(ctx context.Context, id string) error {
 	write, query := (&api.WriteOptions{}).WithContext(ctx), (&api.QueryOptions{}).WithContext(ctx)
 	stop := &api.DeregisterOptions{NoShutdownDelay: true}
-	if _, _, err := c.nomad.Jobs().DeregisterOpts(id, stop, write); err != nil {
+	if _, _, err := c.NomadClient().Jobs().DeregisterOpts(id, stop, write); err != nil {
 		var missing api.UnexpectedResponseError
 		if errors.As(err, &missing) && missing.StatusCode() == 404 {
 			return nil
@@ -32,7 +32,7 @@ func (c *Cluster) removeJob(ctx context.Context, id string) error {
 		return err
 	}
 	err := poll(ctx, func(context.Context) error {
-		allocs, _, err := c.nomad.Jobs().Allocations(id, true, query)
+		allocs, _, err := c.NomadClient().Jobs().Allocations(id, true, query)
 		if err != nil {
 			return err
 		}
@@ -41,7 +41,7 @@ func (c *Cluster) removeJob(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	_, _, err = c.nomad.Jobs().Deregister(id, true, write)
+	_, _, err = c.NomadClient().Jobs().Deregister(id, true, write)
 	return err
 }
 

@@ -1,7 +1,6 @@
 package nomadtest
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +17,8 @@ const (
 	dirPrefix   = "nomadtest-"    // of temporary data directories
 	lockName    = "lock"          // in each data directory, locked while its cluster lives
 	dirVariable = "NOMADTEST_DIR" // environment variable of every agent and what it started
+
+	nameVariable = "NOMADTEST_NAME" // the same with the agent's name
 )
 
 // lockDir locks a data directory. The lock gets its name when it is held already, so that sweepStale never finds one
@@ -63,14 +64,18 @@ func sweepStale(ctx context.Context, docker *dockerAPI) error {
 // sweep ends the processes, containers and mounts that belong to a data directory. The agents themselves have ended,
 // or are ended now.
 func sweep(ctx context.Context, docker *dockerAPI, dir string) error {
-	if err := killMarked(ctx, dir); err != nil {
+	if err := killMarked(ctx, dirMark(dir)); err != nil {
 		return err
 	}
-	ids, err := allocIDs(dir)
+	dataDirs, err := filepath.Glob(filepath.Join(dir, "*"))
 	if err != nil {
 		return err
 	}
-	if len(ids) > 0 {
+	for _, dataDir := range dataDirs {
+		ids, err := allocIDs(dataDir)
+		if err != nil {
+			return err
+		}
 		if err := docker.removeContainers(ctx, ids); err != nil {
 			return err
 		}
@@ -78,10 +83,15 @@ func sweep(ctx context.Context, docker *dockerAPI, dir string) error {
 	return unmountUnder(dir)
 }
 
-// killMarked kills every process that carries the directory in its environment, until there are none.
-func killMarked(ctx context.Context, dir string) error {
+// dirMark is what all processes of a cluster have in their environment, nameMark what those of one agent have.
+func dirMark(dir string) string { return dirVariable + "=" + dir }
+
+func nameMark(name string) string { return nameVariable + "=" + name }
+
+// killMarked kills every process that carries the marks in its environment, until there are none.
+func killMarked(ctx context.Context, marks ...string) error {
 	return poll(ctx, func(context.Context) error {
-		pids, err := markedPIDs(dir)
+		pids, err := markedPIDs(marks...)
 		if err != nil {
 			return err
 		}
@@ -97,17 +107,16 @@ func killMarked(ctx context.Context, dir string) error {
 	})
 }
 
-// markedPIDs are the processes of a cluster: those with its directory in their environment. Zombies have none.
-func markedPIDs(dir string) ([]int, error) {
+// markedPIDs are the processes with all of the marks in their environment. Zombies have none.
+func markedPIDs(marks ...string) ([]int, error) {
 	environs, err := filepath.Glob("/proc/[0-9]*/environ")
 	if err != nil {
 		return nil, err
 	}
-	mark := []byte(dirVariable + "=" + dir)
 	var pids []int
 	for _, path := range environs {
 		data, err := os.ReadFile(path)
-		if err != nil || !slices.ContainsFunc(bytes.Split(data, []byte{0}), func(v []byte) bool { return bytes.Equal(v, mark) }) {
+		if err != nil || !hasAll(strings.Split(string(data), "\x00"), marks) {
 			continue // it has ended, or is another's
 		}
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
@@ -117,6 +126,15 @@ func markedPIDs(dir string) ([]int, error) {
 		pids = append(pids, pid)
 	}
 	return pids, nil
+}
+
+func hasAll(environ, marks []string) bool {
+	for _, mark := range marks {
+		if !slices.Contains(environ, mark) {
+			return false
+		}
+	}
+	return true
 }
 
 // mountsUnder are the mount points below a directory, the last mounted first.

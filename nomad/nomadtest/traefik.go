@@ -21,7 +21,7 @@ func (c *Cluster) prepareTraefik() error {
 	if err := os.WriteFile(file, config, 0o600); err != nil {
 		return fmt.Errorf("configuring traefik: %w", err)
 	}
-	c.Traefik = c.process("traefik", []string{"--configfile=" + file}, c.traefikReady)
+	c.Traefik = c.process("traefik", "traefik", []string{"--configfile=" + file}, c.traefikReady)
 	return nil
 }
 
