@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/google/uuid"
@@ -55,6 +54,7 @@ type app struct {
 	monitor  *monitor
 	platform *dynomad.Platform
 	metrics  *metrics
+	unknown  *unknown
 
 	installation string
 	closers      []closer // closed last to first
@@ -123,11 +123,11 @@ func (a *app) openStore(ctx context.Context) error {
 	if err := a.lock(); err != nil {
 		return err
 	}
-	key, err := store.LoadKey(filepath.Join(a.config.DataDir, "secret.key"))
+	key, err := store.LoadKey(filepath.Join(a.config.DataDir, keyFile))
 	if err != nil {
 		return err
 	}
-	a.store, err = store.Open(ctx, store.Config{Path: filepath.Join(a.config.DataDir, "dynomad.db"), Key: key, Now: time.Now})
+	a.store, err = store.Open(ctx, store.Config{Path: filepath.Join(a.config.DataDir, databaseFile), Key: key, Now: time.Now})
 	if err != nil {
 		return err
 	}
@@ -136,18 +136,13 @@ func (a *app) openStore(ctx context.Context) error {
 	return err
 }
 
-// lock keeps a second daemon off the same data folder. The lock goes with the process.
+// lock keeps a second daemon off the same data folder.
 func (a *app) lock() error {
-	path := filepath.Join(a.config.DataDir, "lock")
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	release, err := lockDataDir(a.config.DataDir)
 	if err != nil {
-		return fmt.Errorf("opening the lock of the data folder: %w", err)
+		return err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		_ = f.Close()
-		return fmt.Errorf("another dynomad runs on the data folder %s", a.config.DataDir)
-	}
-	a.onClose("lock", func(context.Context) error { return f.Close() })
+	a.onClose("lock", func(context.Context) error { return release() })
 	return nil
 }
 
@@ -179,6 +174,10 @@ func (a *app) wire() {
 		Desired: a.store, Cluster: a.nomad, Live: a.view, Services: a.consul, Settings: a.jobSettings,
 		Now: time.Now, NewID: uuid.NewString, Log: a.log.Named("loop"),
 	})
+	a.unknown = &unknown{
+		installation: a.installation, marked: a.view.Marked, ask: a.store.UnknownApps, log: a.log.Named("unknown"),
+	}
+	a.metrics.registry.MustRegister(a.unknown.metric())
 	a.platform = dynomad.NewPlatform(a.config.rules(), dynomad.Parts{
 		Store: a.store, View: a.view, Loop: a.loop, Exec: nomad.NewExecutor(a.nomad, a.log.Named("attach")),
 		Now: now, NewID: uuid.NewString,
@@ -190,13 +189,7 @@ func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 
 // jobSettings are what jobs are rendered by. Whether memory limits may exceed requests is the cluster's to say.
 func (a *app) jobSettings() jobs.Settings {
-	c := a.config
-	return jobs.Settings{
-		Installation: a.installation, Datacenters: c.Datacenters, NodePool: c.NodePool, Namespace: a.nomad.Namespace(),
-		AppDomain: c.AppDomain, RouterTags: c.RouterTags, APIURL: c.ExternalURL,
-		Drain: c.Drain, MinHealthyTime: c.MinHealthyTime, CheckInterval: c.CheckInterval, DeployTimeout: c.DeployTimeout,
-		Sizes: c.Sizes, Oversubscription: a.monitor.facts().Oversubscription,
-	}
+	return a.config.jobSettings(a.installation, a.nomad.Namespace(), a.monitor.facts())
 }
 
 // startBackground starts what watches and what acts. All of it ends with ctx and is waited for by close.
@@ -207,6 +200,7 @@ func (a *app) startBackground(ctx context.Context) {
 	group.start(func() { a.watchNamespaces(ctx) })
 	group.start(func() { a.health.Run(ctx) })
 	group.start(func() { a.forget(ctx) })
+	group.start(func() { a.unknown.run(ctx) })
 	group.start(func() {
 		// What is rendered depends on the cluster's facts: rendered without them, every dyno would be replaced once
 		// they are known.

@@ -15,7 +15,7 @@ func run(ctx context.Context, args []string, getenv func(string) string) error {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(serverCommand(ctx, getenv))
+	root.AddCommand(serverCommand(ctx, getenv), backupCommand(ctx, getenv), restoreCommand(ctx, getenv), rebuildCommand(ctx, getenv))
 	root.SetArgs(args)
 	return root.ExecuteContext(ctx)
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/dynomad/dynomad"
+	"github.com/dynomad/dynomad/jobs"
+	"github.com/dynomad/dynomad/nomad"
 )
 
 // Config is every setting of the daemon. The table in docs/settings.md tells of each.
@@ -183,4 +185,15 @@ func validDomain(s string) bool {
 
 func (c *Config) rules() dynomad.Rules {
 	return dynomad.Rules{Sizes: c.Sizes, DefaultSize: c.DefaultSize, DefaultPort: c.DefaultPort, MaxQuantity: c.MaxQuantity}
+}
+
+// jobSettings are what jobs are rendered by, with what is not the operator's to choose: the installation, the namespace of the
+// client of Nomad, and what the cluster is able to do.
+func (c *Config) jobSettings(installation, namespace string, facts nomad.Facts) jobs.Settings {
+	return jobs.Settings{
+		Installation: installation, Datacenters: c.Datacenters, NodePool: c.NodePool, Namespace: namespace,
+		AppDomain: c.AppDomain, RouterTags: c.RouterTags, APIURL: c.ExternalURL,
+		Drain: c.Drain, MinHealthyTime: c.MinHealthyTime, CheckInterval: c.CheckInterval, DeployTimeout: c.DeployTimeout,
+		Sizes: c.Sizes, Oversubscription: facts.Oversubscription,
+	}
 }

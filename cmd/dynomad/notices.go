@@ -9,7 +9,7 @@ import (
 // notices are what the operator should know: what the cluster's set-up lacks, and jobs that carry an owner mark but are not
 // among the apps of this daemon. Those are left alone.
 func (a *app) notices() []string {
-	out := slices.Clone(a.monitor.facts().Warnings)
+	out := append(slices.Clone(a.monitor.facts().Warnings), a.unknown.notice()...)
 	others := map[string]int{}
 	for _, job := range a.view.Marked() {
 		if job.Installation != a.installation {
@@ -17,7 +17,7 @@ func (a *app) notices() []string {
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(others)) {
-		out = append(out, fmt.Sprintf("%d jobs of another installation (%s) run on this cluster; they are left alone.", others[id], id))
+		out = append(out, fmt.Sprintf("%s of another installation (%s) on this cluster: left alone.", counted(others[id], "job"), id))
 	}
 	return out
 }

@@ -46,14 +46,14 @@ func TestCluster_repair(t *testing.T) {
 			return err
 		}, d.count(app, 2)},
 		{"config vars deleted", "config.repair", func() error {
-			for path := range d.variables(app) {
+			for path := range d.configPaths(app) {
 				if _, err := nomad.Variables().Delete(path, nil); err != nil {
 					return err
 				}
 			}
 			return nil
 		}, func(context.Context) error {
-			if len(d.variables(app)) == 0 {
+			if len(d.configPaths(app)) == 0 {
 				return fmt.Errorf("%s has no variable", app)
 			}
 			return nil
@@ -92,8 +92,8 @@ func (d *daemon) count(app string, want int) func(context.Context) error {
 	}
 }
 
-// variables gives the paths of an app's variables.
-func (d *daemon) variables(app string) map[string]bool {
+// configPaths gives the paths of an app's variables.
+func (d *daemon) configPaths(app string) map[string]bool {
 	d.tb.Helper()
 	list, _, err := d.cluster.NomadClient().Variables().PrefixList("dynomad/"+app+"/", nil)
 	if err != nil {

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/dynomad/dynomad/jobs"
+)
+
+// unknownInterval is between looks for jobs of ours that no record is of. They ask the store, not Nomad.
+const unknownInterval = 5 * time.Second
+
+// namedJobs is how many jobs a notice names.
+const namedJobs = 5
+
+// unknown watches for jobs that carry this installation's mark, but are of apps that the store never had: it was put back from an
+// older backup, or is new. They are left running.
+type unknown struct {
+	installation string
+	marked       func() []jobs.JobInfo
+	ask          func(ctx context.Context, ids []string) ([]string, error) // which of these apps are not known
+	log          hclog.Logger
+
+	mu   sync.Mutex
+	jobs []string // ids, sorted
+}
+
+// run looks again and again until ctx ends.
+func (u *unknown) run(ctx context.Context) {
+	tick := time.NewTicker(unknownInterval)
+	defer tick.Stop()
+	for {
+		u.look(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// look takes the jobs before it asks for the apps: an app is recorded before it has a job.
+func (u *unknown) look(ctx context.Context) {
+	var own []jobs.JobInfo
+	var ids []string
+	for _, info := range u.marked() {
+		if info.Installation == u.installation {
+			own, ids = append(own, info), append(ids, info.AppID)
+		}
+	}
+	strange, err := u.ask(ctx, ids)
+	if err != nil {
+		if ctx.Err() == nil {
+			u.log.Error("cannot look for the apps of the cluster's jobs", "error", err)
+		}
+		return
+	}
+	var names []string
+	for _, info := range own {
+		if slices.Contains(strange, info.AppID) {
+			names = append(names, info.ID)
+		}
+	}
+	slices.Sort(names)
+	u.set(names)
+}
+
+// set keeps what was found, and logs it if it is another than before.
+func (u *unknown) set(names []string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	switch {
+	case slices.Equal(names, u.jobs):
+	case len(names) > 0:
+		u.log.Warn("jobs of this installation are of apps that are not in the records; they are left running", "count", len(names), "jobs", names)
+	default:
+		u.log.Info("every job of this installation is of an app in the records again")
+	}
+	u.jobs = names
+}
+
+func (u *unknown) list() []string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return slices.Clone(u.jobs)
+}
+
+// notice says it to the operator; nothing if there is nothing to say.
+func (u *unknown) notice() []string {
+	names := u.list()
+	if len(names) == 0 {
+		return nil
+	}
+	shown := strings.Join(names[:min(len(names), namedJobs)], ", ")
+	if len(names) > namedJobs {
+		shown += ", …"
+	}
+	return []string{fmt.Sprintf("%s of this installation (%s) of apps that are not in the records: left running. Stop the daemon and run \"dynomad rebuild\" to take them in.",
+		counted(len(names), "job"), shown)}
+}
+
+// metric counts them for Prometheus.
+func (u *unknown) metric() prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "dynomad_unknown_jobs", Help: "Jobs with this installation's mark that are of apps not in the records. They are left running.",
+	}, func() float64 { return float64(len(u.list())) })
+}

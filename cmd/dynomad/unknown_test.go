@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/dynomad/dynomad/jobs"
+)
+
+// TestUnknown follows jobs whose apps come and go: each change is logged once.
+func TestUnknown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		own := func(id, appID string) jobs.JobInfo { return jobs.JobInfo{ID: id, AppID: appID, Installation: "i1"} }
+		list := []jobs.JobInfo{own("api-default", "a1"), {ID: "other", AppID: "x", Installation: "i2"}}
+		known, broken := map[string]bool{"a1": true}, false
+		var log lockedBuffer
+		u := &unknown{
+			installation: "i1", marked: func() []jobs.JobInfo { return list }, log: hclog.New(&hclog.LoggerOptions{Output: &log}),
+			ask: func(_ context.Context, ids []string) ([]string, error) {
+				var strange []string
+				for _, id := range ids {
+					if !known[id] {
+						strange = append(strange, id)
+					}
+				}
+				if broken {
+					return nil, errors.New("no store")
+				}
+				return strange, nil
+			},
+		}
+		registry := prometheus.NewRegistry()
+		registry.MustRegister(u.metric())
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { u.run(ctx); close(done) }()
+		check := func(what, notice string, gauge float64, logged int) {
+			t.Helper()
+			time.Sleep(3 * unknownInterval)
+			synctest.Wait()
+			if got := strings.Join(u.notice(), "\n"); notice == "" && got != "" || !strings.Contains(got, notice) {
+				t.Errorf("%s: the notice is %q, want %q", what, got, notice)
+			}
+			families, err := registry.Gather()
+			if err != nil || families[0].GetMetric()[0].GetGauge().GetValue() != gauge {
+				t.Errorf("%s: the metric is %v, %v, want %v", what, families, err, gauge)
+			}
+			if n := strings.Count(log.String(), "\n"); n != logged {
+				t.Errorf("%s: %d lines of log, want %d:\n%s", what, n, logged, log.String())
+			}
+		}
+		check("all known", "", 0, 0)
+		list = append(list, own("shop-default", "a2"))
+		check("one unknown", "1 job of this installation (shop-default)", 1, 1)
+		for _, id := range []string{"b", "c", "d", "e", "f"} {
+			list = append(list, own(id, id))
+		}
+		check("many", "6 jobs of this installation (b, c, d, e, f, …)", 6, 2)
+		broken = true
+		check("the store is broken", "6 jobs", 6, 5)
+		broken, known = false, map[string]bool{"a1": true, "a2": true, "b": true, "c": true, "d": true, "e": true, "f": true}
+		check("taken in", "", 0, 6)
+		cancel()
+		<-done
+	})
+}
