@@ -15,6 +15,7 @@ func (s *session) printAll() {
 		s.say("Sample app    http://%s:%d", sampleHost, s.config.routerPort)
 		s.say("              curl -H 'Host: %s' http://%s/", sampleHost, local(s.config.routerPort))
 	}
+	s.say("No such app   http://nobody-default.%s:%d", appDomain, s.config.routerPort)
 	s.printCluster()
 	s.say("Root token    %s", s.tokenFile())
 	s.say("")

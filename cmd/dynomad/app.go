@@ -56,6 +56,10 @@ type app struct {
 	metrics  *metrics
 	unknown  *unknown
 
+	holder    consul.Holder
+	lock      *consul.Lock
+	registrar *consul.Registrar
+
 	installation string
 	closers      []closer // closed last to first
 }
@@ -107,11 +111,17 @@ func (a *app) start(ctx context.Context) error {
 	if err := a.connect(); err != nil {
 		return err
 	}
+	if err := a.lockInstallation(ctx); err != nil {
+		return err
+	}
 	a.wire()
 	if err := a.ensureRootToken(ctx); err != nil {
 		return err
 	}
 	a.startBackground(ctx)
+	if err := a.startFallback(ctx); err != nil {
+		return err
+	}
 	return a.listen(ctx)
 }
 
@@ -120,7 +130,7 @@ func (a *app) openStore(ctx context.Context) error {
 	if err := os.MkdirAll(a.config.DataDir, 0o700); err != nil {
 		return fmt.Errorf("making the data folder: %w", err)
 	}
-	if err := a.lock(); err != nil {
+	if err := a.lockFolder(); err != nil {
 		return err
 	}
 	key, err := store.LoadKey(filepath.Join(a.config.DataDir, keyFile))
@@ -134,16 +144,6 @@ func (a *app) openStore(ctx context.Context) error {
 	a.onClose("store", func(context.Context) error { return a.store.Close() })
 	a.installation, err = a.store.Installation(ctx)
 	return err
-}
-
-// lock keeps a second daemon off the same data folder.
-func (a *app) lock() error {
-	release, err := lockDataDir(a.config.DataDir)
-	if err != nil {
-		return err
-	}
-	a.onClose("lock", func(context.Context) error { return release() })
-	return nil
 }
 
 func (a *app) connect() (err error) {
@@ -171,7 +171,7 @@ func (a *app) wire() {
 	})
 	a.health = consul.NewWatcher(a.consul, a.view, a.log.Named("consul"))
 	a.loop = reconcile.New(reconcile.Config{
-		Desired: a.store, Cluster: a.nomad, Live: a.view, Services: a.consul, Settings: a.jobSettings,
+		Desired: a.store, Cluster: a.nomad, Live: a.view, Services: a.consul, Settings: a.jobSettings, Held: a.lock.Held,
 		Now: time.Now, NewID: uuid.NewString, Log: a.log.Named("loop"),
 	})
 	a.unknown = &unknown{
@@ -201,6 +201,7 @@ func (a *app) startBackground(ctx context.Context) {
 	group.start(func() { a.health.Run(ctx) })
 	group.start(func() { a.forget(ctx) })
 	group.start(func() { a.unknown.run(ctx) })
+	group.start(func() { a.lock.Run(ctx) })
 	group.start(func() {
 		// What is rendered depends on the cluster's facts: rendered without them, every dyno would be replaced once
 		// they are known.
@@ -233,7 +234,7 @@ func (a *app) listen(ctx context.Context) error {
 		Platform: a.platform, AppDomain: a.config.AppDomain, WebURL: a.config.WebURL, ExternalURL: a.config.ExternalURL,
 		NomadUIURL: a.config.NomadUIURL, NomadNamespace: a.nomad.Namespace(), Version: version, RateLimit: a.config.RateLimit,
 		Logger: a.log.Named("api"), Now: now, NewID: uuid.NewString, NewToken: newToken,
-		Ready: a.monitor.ready, Notices: a.notices, Metrics: a.metrics.handlerIf(a.config.MetricsListen == ""), Observe: a.metrics.observe,
+		Ready: a.ready, Notices: a.notices, Metrics: a.metrics.handlerIf(a.config.MetricsListen == ""), Observe: a.metrics.observe,
 	})
 	if a.config.MetricsListen != "" {
 		if err := a.serveHTTP(ctx, "metrics", a.config.MetricsListen, a.metrics.alone(), false); err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -113,8 +114,8 @@ func TestServe_alone(t *testing.T) {
 	dir := t.TempDir()
 	url, token, stop := lonely(t, dir)
 	status, body := ask(t, http.MethodGet, url+"/readyz", "", "")
-	if status != http.StatusServiceUnavailable || !strings.Contains(body, `"nomad"`) || !strings.Contains(body, `"consul"`) {
-		t.Errorf("GET /readyz: %d %s; want 503 that names nomad and consul", status, body)
+	if status != http.StatusServiceUnavailable || !strings.Contains(body, `"nomad"`) || !strings.Contains(body, `"consul"`) || !strings.Contains(body, `"lock":"not held`) {
+		t.Errorf("GET /readyz: %d %s; want 503 that names nomad, consul and the lock", status, body)
 	}
 	for _, request := range [][2]string{
 		{"/apps", `{"name":"x"}`},
@@ -166,8 +167,11 @@ func TestServe_twice(t *testing.T) {
 	if err := config.finish(os.Getenv); err != nil {
 		t.Fatal(err)
 	}
-	if err := serve(t.Context(), config, io.Discard); err == nil || !strings.Contains(err.Error(), "another dynomad") {
-		t.Errorf("a second daemon on the same folder: %v", err)
+	err := serve(t.Context(), config, io.Discard)
+	for _, want := range []string{"another dynomad", dir, fmt.Sprintf("process %d", os.Getpid())} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("a second daemon on the same folder: %v; want %q in it", err, want)
+		}
 	}
 	if err := stop(); err != nil {
 		t.Error(err)

@@ -19,31 +19,34 @@ import (
 
 // Config is every setting of the daemon. The table in docs/settings.md tells of each.
 type Config struct {
-	Listen         string
-	DataDir        string
-	RootToken      string // never a flag: command lines are seen by everybody on the machine
-	AppDomain      string
-	WebURL         string
-	ExternalURL    string
-	NomadUIURL     string
-	MetricsListen  string
-	RouterTags     string
-	Datacenters    []string
-	NodePool       string
-	StartGrace     time.Duration
-	RateLimit      int
-	MaxQuantity    int
-	DefaultSize    string
-	DefaultPort    int
-	MinHealthyTime time.Duration
-	CheckInterval  time.Duration
-	DeployTimeout  time.Duration
-	Drain          time.Duration
-	SizesFile      string
-	TLSCert        string
-	TLSKey         string
-	LogLevel       string
-	LogFormat      string
+	Listen            string
+	DataDir           string
+	RootToken         string // never a flag: command lines are seen by everybody on the machine
+	AppDomain         string
+	WebURL            string
+	ExternalURL       string
+	NomadUIURL        string
+	MetricsListen     string
+	RouterTags        string
+	FallbackListen    string
+	FallbackAdvertise string // where routers reach the pages; "" is where they listen
+	FallbackTags      string
+	Datacenters       []string
+	NodePool          string
+	StartGrace        time.Duration
+	RateLimit         int
+	MaxQuantity       int
+	DefaultSize       string
+	DefaultPort       int
+	MinHealthyTime    time.Duration
+	CheckInterval     time.Duration
+	DeployTimeout     time.Duration
+	Drain             time.Duration
+	SizesFile         string
+	TLSCert           string
+	TLSKey            string
+	LogLevel          string
+	LogFormat         string
 
 	Sizes dynomad.Sizes // read from SizesFile, or built in
 }
@@ -54,6 +57,7 @@ func defaultConfig() *Config {
 		DataDir:        "./data",
 		AppDomain:      "apps.localhost",
 		WebURL:         "http://{host}",
+		FallbackListen: "127.0.0.1:0",
 		Datacenters:    []string{"*"},
 		NodePool:       "default",
 		StartGrace:     30 * time.Second,
@@ -78,6 +82,9 @@ func (c *Config) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.NomadUIURL, "nomad-ui-url", c.NomadUIURL, "base of links to the Nomad UI (default NOMAD_ADDR/ui)")
 	f.StringVar(&c.MetricsListen, "metrics-listen", c.MetricsListen, "address of /metrics (default the API's)")
 	f.StringVar(&c.RouterTags, "router-tags", c.RouterTags, "template of the service tags, one a line (default Traefik's)")
+	f.StringVar(&c.FallbackListen, "fallback-listen", c.FallbackListen, "address of the pages for apps that cannot answer")
+	f.StringVar(&c.FallbackAdvertise, "fallback-advertise", c.FallbackAdvertise, "host:port where routers reach them (default --fallback-listen)")
+	f.StringVar(&c.FallbackTags, "fallback-tags", c.FallbackTags, "template of their service tags, one a line (default Traefik's)")
 	f.StringSliceVar(&c.Datacenters, "datacenters", c.Datacenters, "where jobs may run")
 	f.StringVar(&c.NodePool, "node-pool", c.NodePool, "node pool of the jobs")
 	f.DurationVar(&c.StartGrace, "start-grace", c.StartGrace, "time a new dyno has before a failing check is a probe-failure")
@@ -135,7 +142,8 @@ func (c *Config) finish(getenv func(string) string) error {
 	if c.DataDir, err = filepath.Abs(c.DataDir); err != nil {
 		errs = append(errs, err)
 	}
-	return errors.Join(append(errs, c.validate()...)...)
+	errs = append(errs, c.validate()...)
+	return errors.Join(append(errs, c.checkFallback()...)...)
 }
 
 func (c *Config) validate() []error {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"syscall"
 )
 
@@ -11,11 +12,27 @@ import (
 const (
 	databaseFile = "dynomad.db"
 	keyFile      = "secret.key"
+	lockFile     = "lock" // who has the folder, for messages
 )
 
 // lockDataDir takes the data folder for this process alone. The lock is on the folder itself and goes with the process, or with
 // release.
 func lockDataDir(dir string) (release func() error, err error) {
+	folder, err := flock(dir)
+	if errors.Is(err, errLocked) {
+		return nil, fmt.Errorf("%w: %s", err, folderHolder(filepath.Join(dir, lockFile)))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return folder.Close, nil
+}
+
+// errLocked is a data folder that another process has.
+var errLocked = errors.New("another dynomad runs on the data folder")
+
+// flock opens a folder and locks it, until it is closed or the process ends.
+func flock(dir string) (*os.File, error) {
 	folder, err := os.Open(dir)
 	if err != nil {
 		return nil, fmt.Errorf("opening the data folder: %w", err)
@@ -23,11 +40,11 @@ func lockDataDir(dir string) (release func() error, err error) {
 	err = syscall.Flock(int(folder.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	switch {
 	case errors.Is(err, syscall.EWOULDBLOCK):
-		err = fmt.Errorf("another dynomad runs on the data folder %s", dir)
+		err = fmt.Errorf("%w %s", errLocked, dir)
 	case err != nil:
 		err = fmt.Errorf("locking the data folder %s: %w", dir, err)
 	default:
-		return folder.Close, nil
+		return folder, nil
 	}
 	return nil, errors.Join(err, folder.Close())
 }

@@ -27,6 +27,7 @@ const (
 	passTime   = time.Minute // the longest a pass may take
 	rolloutGap = 2 * time.Second
 	purgeDelay = 2 * time.Second // from the end of a job's last dyno to its removal
+	heldAgain  = time.Second     // between looks at whether the loop may write
 	workers    = 8               // passes at once
 	retriers   = 4               // … and of apps whose last pass failed: those wait for one another, nobody else for them
 )
@@ -38,6 +39,7 @@ type Config struct {
 	Live     Live
 	Services Services
 	Settings func() jobs.Settings // read at every pass: the cluster's facts may change
+	Held     func() bool          // asked before every pass: may this process write to the cluster now? nil is always
 	Now      func() time.Time
 	NewID    func() string
 	Log      hclog.Logger
@@ -169,6 +171,10 @@ func (l *Loop) visit(ctx context.Context, appID string) {
 		return
 	case slots <- struct{}{}:
 		defer func() { <-slots }()
+	}
+	if l.Held != nil && !l.Held() {
+		l.finish(appID, heldAgain)
+		return
 	}
 	passCtx, cancel := context.WithTimeout(ctx, passTime)
 	defer cancel()
