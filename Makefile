@@ -64,8 +64,13 @@ golden: ## write the golden files anew and show what changed
 	git diff --stat -- testdata
 
 .PHONY: bench
-bench: ## benchmarks
+bench: setup tools ## benchmarks, at last beside Nomad on a cluster with 200 dynos
 	$(GO) test -run '^$$' -bench . -benchmem $(PKGS)
+	DYNOMAD_TEST_BENCH=1 $(GO) test -tags integration -run '^$$' -bench Cluster -benchtime 1x -timeout 20m ./cmd/dynomad
+
+.PHONY: soak
+soak: setup tools ## tests that take long: an idle daemon's requests over minutes
+	DYNOMAD_TEST_SOAK=1 $(GO) test -race -tags integration -count=1 -timeout 40m -run Cluster_idle -v ./cmd/dynomad
 
 .PHONY: fuzz
 fuzz: ## each fuzz test for a minute

@@ -34,12 +34,14 @@ func (s *oneApp) EditApp(ctx context.Context, key string, decide func(dynomad.Ap
 // someDynos are one dyno in each state, by the name of the state.
 type someDynos struct{}
 
-func (someDynos) Dynos(dynomad.AppState, time.Time) []dynomad.Dyno {
+func (someDynos) DynosVersion(dynomad.App) uint64 { return 0 }
+
+func (someDynos) Dynos(dynomad.AppState, time.Time) dynomad.DynoPicture {
 	var all []dynomad.Dyno
 	for _, state := range dynomad.DynoStates() {
 		all = append(all, dynomad.Dyno{ID: "id-of-" + string(state), Name: string(state), TypeN: "web.1", Type: "web", State: state})
 	}
-	return all
+	return dynomad.DynoPicture{Dynos: all}
 }
 
 func (someDynos) StaleFor(time.Time) time.Duration { return 0 }

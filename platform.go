@@ -16,6 +16,9 @@ type AppState struct {
 	ConfigID string     // the app's config version now
 	Config   ConfigVars // its config vars now, in the clear
 	Builds   int        // how many builds were ever made
+
+	// Revision is of the state as it was read: two states with the same one are the same in all. 0 is a state of which nobody knows.
+	Revision uint64
 }
 
 // Type finds a dyno type by name or id.
@@ -41,6 +44,7 @@ type Edit struct {
 	App       *App       // the app's new row
 	PutTypes  []DynoType // added (new id) or replaced
 	DropTypes []string   // ids
+	Forgive   []string   // ids of types whose failed definition is to be tried again
 	Config    *Config    // a new config version, from now on the app's
 	Build     *Build     // appended
 	Release   *Release   // appended
@@ -105,7 +109,9 @@ type AuditFilter struct {
 // dynoView knows what runs, from memory.
 type dynoView interface {
 	// Dynos gives the dynos of an app, given what is wanted.
-	Dynos(state AppState, now time.Time) []Dyno
+	Dynos(state AppState, now time.Time) DynoPicture
+	// DynosVersion gives the version that Dynos would give now, at the price of a look.
+	DynosVersion(app App) uint64
 	// StaleFor says for how long the view has not heard from the cluster; 0 while it does.
 	StaleFor(now time.Time) time.Duration
 }

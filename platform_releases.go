@@ -158,7 +158,7 @@ func runsAnything(s AppState, e Edit) bool {
 
 // slugTypes adds what a slug changes of the formation: the types that it names and that do not exist yet are created (web
 // at 1, others at 0); one that an earlier slug created and this one lacks goes when it stands at 0; an app with no types at
-// all gets a web.
+// all gets a web. A type that is held, and has its command from the slug, is tried again if that is another now.
 func (p *Platform) slugTypes(ctx context.Context, s AppState, e Edit, build Build) Edit {
 	names := slices.Sorted(maps.Keys(build.ProcessTypes))
 	if len(s.Types) == 0 && len(names) == 0 {
@@ -174,6 +174,9 @@ func (p *Platform) slugTypes(ctx context.Context, s AppState, e Edit, build Buil
 		e.Audits = append(e.Audits, p.audit(ctx, "formation.create", fmt.Sprintf("The slug created the type %s: %d of size %s.", t.Type, t.Quantity, t.Size)))
 	}
 	for _, t := range s.Types {
+		if t.Command == nil && t.Failed() && build.ProcessTypes[t.Type] != s.ProcessTypes()[t.Type] {
+			e.Forgive = append(e.Forgive, t.ID) // it gets another command
+		}
 		if _, kept := build.ProcessTypes[t.Type]; t.FromSlug && !kept && t.Quantity == 0 {
 			e.DropTypes = append(e.DropTypes, t.ID)
 			e.Audits = append(e.Audits, p.audit(ctx, "formation.delete", "The slug no longer has the type "+t.Type+"."))

@@ -59,7 +59,7 @@ func TestMerge_keepsRan(t *testing.T) {
 	missing := jobs.Alloc{ModifyIndex: 2, VersionKnown: true, Client: "pending", Desired: "run", Task: jobs.TaskSummary{State: "pending", Exit: exit(9)}}
 	ran := jobs.Alloc{ModifyIndex: 1, Task: jobs.TaskSummary{State: "pending", Ran: true, Exit: exit(3)}}
 	for want, a := range map[dynomad.DynoState]jobs.Alloc{"start-failure": missing, "app-crashed": jobs.Merge(ran, missing)} {
-		if d := jobs.Dyno(jobs.DynoInput{Settings: viewSettings(), Alloc: a, Now: time.Unix(0, 10)}); d.State != want {
+		if d := jobs.Dyno(jobs.DynoInput{Settings: viewSettings(), Alloc: a, Now: jobs.At(time.Unix(0, 10))}); d.State != want {
 			t.Errorf("got %s, want %s: %+v", d.State, want, a)
 		}
 	}
@@ -78,7 +78,7 @@ func TestAllocFromAPI_startForgotten(t *testing.T) {
 		TaskGroup: "worker", ClientStatus: "pending", DesiredStatus: "run",
 		TaskStates: map[string]*api.TaskState{"worker": {State: "pending", Events: events}},
 	})
-	if d := jobs.Dyno(jobs.DynoInput{Settings: viewSettings(), Alloc: a, Now: time.Unix(0, 6)}); d.State != "start-failure" {
+	if d := jobs.Dyno(jobs.DynoInput{Settings: viewSettings(), Alloc: a, Now: jobs.At(time.Unix(0, 6))}); d.State != "start-failure" {
 		t.Errorf("dyno is %+v", d)
 	}
 }
@@ -98,7 +98,7 @@ func TestAllocFromAPI_restartByOrder(t *testing.T) {
 	if exit := a.Task.Exit; !exit.ByOrder || exit.Code != 143 || a.Index != 2 {
 		t.Errorf("allocation is %+v", a)
 	}
-	d := jobs.Dyno(jobs.DynoInput{Settings: viewSettings(), Alloc: a, Now: time.Unix(0, 5)})
+	d := jobs.Dyno(jobs.DynoInput{Settings: viewSettings(), Alloc: a, Now: jobs.At(time.Unix(0, 5))})
 	if d.State != "running" || d.TypeN != "worker.3" {
 		t.Errorf("dyno is %+v", d)
 	}

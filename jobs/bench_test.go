@@ -20,7 +20,7 @@ func BenchmarkDynos(b *testing.B) {
 		Contents: map[uint64]map[string]jobs.GroupContent{0: {"web": {
 			Release: 3, Command: []string{"sh", "-c", "exec npm start"}, CPU: 100, MemoryMB: 256, MemoryLimitMB: 512, Checked: true, Number: 1234567890,
 		}}},
-		Health: map[string]jobs.Health{}, Now: now,
+		Health: map[string]jobs.Health{}, Now: jobs.At(now),
 	}
 	for i := range 20 {
 		id := fmt.Sprintf("00000000-0000-4000-8000-%012d", i)

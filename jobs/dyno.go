@@ -32,11 +32,30 @@ type DynoInput struct {
 	Settings ViewSettings
 	App      dynomad.App
 	Type     dynomad.DynoType // as it is wanted now; a zero one if it was deleted
-	Command  *string          // of the type as wanted now
+	Command  Command          // of the type as wanted now
 	Alloc    Alloc
 	Content  *GroupContent // of the allocation's job version; nil if it is not known
 	Health   Health
-	Now      time.Time
+	Now      *Moment
+}
+
+// Command is a type's command with the words that it is split into: to split it takes longer than all else that a dyno is
+// made of.
+type Command struct {
+	Text  *string // as the user wrote it; nil is the image's own
+	words []string
+}
+
+// SplitCommand makes a Command. What cannot be split has no words.
+func SplitCommand(text *string) Command {
+	if text == nil {
+		return Command{}
+	}
+	words, err := dynomad.SplitCommand("command", *text)
+	if err != nil {
+		words = nil
+	}
+	return Command{Text: text, words: words}
 }
 
 // Dyno makes a dyno of an allocation. The id of its release stays empty: only the store knows it.
@@ -93,17 +112,13 @@ func dynoName(digits uint64, id string) string {
 // command gives the command that the dyno runs, which may be another than its type's by now. It is spelled as the user
 // did, where that comes to the same words.
 func (in DynoInput) command() *string {
-	if in.Content == nil {
-		return in.Command
-	}
-	if len(in.Content.Command) == 0 {
+	switch {
+	case in.Content == nil:
+		return in.Command.Text
+	case len(in.Content.Command) == 0:
 		return nil
-	}
-	if in.Command != nil {
-		words, err := dynomad.SplitCommand("command", *in.Command)
-		if err == nil && slices.Equal(words, in.Content.Command) {
-			return in.Command
-		}
+	case slices.Equal(in.Command.words, in.Content.Command):
+		return in.Command.Text
 	}
 	return ptr(joinWords(in.Content.Command))
 }
@@ -190,7 +205,7 @@ const (
 
 // Listed reports whether an allocation is still shown: one that was told to end is for a minute after its end, a one-off
 // for an hour.
-func Listed(a Alloc, now time.Time) bool {
+func Listed(a Alloc, now *Moment) bool {
 	if !a.stopped() {
 		return true
 	}
@@ -198,8 +213,9 @@ func Listed(a Alloc, now time.Time) bool {
 	if ended == 0 {
 		ended = a.Modified
 	}
+	long := listedFor
 	if a.Batch {
-		return now.UnixNano()-ended <= int64(listedForBatch)
+		long = listedForBatch
 	}
-	return now.UnixNano()-ended <= int64(listedFor)
+	return !now.passed(ended, long+time.Nanosecond) // the last instant counts
 }

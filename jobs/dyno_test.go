@@ -70,13 +70,13 @@ func readAllocCase(tb testing.TB, dir string) jobs.DynoInput {
 	}
 	in := jobs.DynoInput{
 		Settings: viewSettings(), App: dynomad.App{ID: "a0000000-0000-4000-8000-000000000001", Name: "api-default"},
-		Type: c.Type, Command: c.Type.Command, Health: c.Health,
+		Type: c.Type, Command: jobs.SplitCommand(c.Type.Command), Health: c.Health,
 	}
 	in.Alloc, in.Content = readAlloc(tb, allocFile, c.Stub)
 	if c.NoContent {
 		in.Content = nil
 	}
-	in.Now = time.Unix(0, in.Alloc.Modified).Add(after)
+	in.Now = jobs.At(time.Unix(0, in.Alloc.Modified).Add(after))
 	return in
 }
 

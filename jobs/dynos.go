@@ -3,7 +3,6 @@ package jobs
 import (
 	"cmp"
 	"slices"
-	"time"
 
 	"github.com/hashicorp/nomad/api"
 
@@ -18,7 +17,7 @@ type AppInput struct {
 	Contents map[uint64]map[string]GroupContent // by job version, then group
 	Health   map[string]Health                  // by allocation
 	Blocked  map[string]*api.AllocationMetric   // why dynos cannot be placed, by group
-	Now      time.Time
+	Now      *Moment
 }
 
 // Dynos gives an app's dynos: those that Nomad has, and a row for each that is wanted and not placed. They are sorted by
@@ -27,19 +26,19 @@ type AppInput struct {
 func Dynos(in AppInput) []dynomad.Dyno {
 	rows := []row{}
 	taken := places{}
-	newest := newestBySlot(in.Allocs)
+	newest, types := newestBySlot(in.Allocs), in.types()
 	for _, a := range in.Allocs {
 		if !a.VersionKnown || !Listed(a, in.Now) || in.left(a, newest) {
 			continue
 		}
-		r := row{Dyno: Dyno(in.DynoInput(a)), index: int(a.Index)}
+		r := row{Dyno: Dyno(in.dynoInput(a, types)), index: int(a.Index)}
 		rows = append(rows, r)
 		if r.takesIndex() {
 			taken.take(a, in.Contents[a.JobVersion][a.Group].Number)
 		}
 	}
 	for _, t := range in.State.Types {
-		rows = append(rows, in.waiting(t, taken.indexes(t.Type))...)
+		rows = append(rows, in.waiting(types[t.Type], taken.indexes(t.Type))...)
 	}
 	slices.SortFunc(rows, row.compare)
 	dynos := make([]dynomad.Dyno, len(rows))
@@ -49,11 +48,35 @@ func Dynos(in AppInput) []dynomad.Dyno {
 	return dynos
 }
 
-// DynoInput gives what one dyno is made of.
-func (in AppInput) DynoInput(a Alloc) DynoInput {
-	d := DynoInput{Settings: in.Settings, App: in.State.App, Alloc: a, Health: in.Health[a.ID], Now: in.Now}
-	if t, ok := in.State.Type(a.Group); ok {
-		d.Type, d.Command = t, t.CommandIn(in.State.ProcessTypes())
+// wantedType is a dyno type as it is wanted now.
+type wantedType struct {
+	dynomad.DynoType
+	command Command
+}
+
+// Explain gives an app's dynos by allocation, each as if it had not been told to end.
+func Explain(in AppInput) map[string]dynomad.Dyno {
+	dynos, types := make(map[string]dynomad.Dyno, len(in.Allocs)), in.types()
+	for _, a := range in.Allocs {
+		a.Desired, a.DesiredText, a.Migrating = api.AllocDesiredStatusRun, "", false
+		dynos[a.ID] = Dyno(in.dynoInput(a, types))
+	}
+	return dynos
+}
+
+// types gives the types that are wanted, by name.
+func (in AppInput) types() map[string]wantedType {
+	types := make(map[string]wantedType, len(in.State.Types))
+	for _, t := range in.State.Types {
+		types[t.Type] = wantedType{t, SplitCommand(t.CommandIn(in.State.ProcessTypes()))}
+	}
+	return types
+}
+
+func (in AppInput) dynoInput(a Alloc, types map[string]wantedType) DynoInput {
+	t := types[a.Group] // a zero one if there is none
+	d := DynoInput{
+		Settings: in.Settings, App: in.State.App, Type: t.DynoType, Command: t.command, Alloc: a, Health: in.Health[a.ID], Now: in.Now,
 	}
 	if c, ok := in.Contents[a.JobVersion][a.Group]; ok && a.VersionKnown {
 		d.Content = &c
@@ -130,22 +153,22 @@ func (in AppInput) left(a Alloc, newest map[slot]int64) bool {
 }
 
 // waiting gives the rows of a type's dynos that are not placed.
-func (in AppInput) waiting(t dynomad.DynoType, taken []int) []row {
+func (in AppInput) waiting(t wantedType, taken []int) []row {
 	if in.State.Wanted == nil || in.State.Build == nil || !t.KeptUp() {
 		return nil
 	}
 	if _, runs := t.Runs(); !runs {
-		return in.leftOut(t)
+		return in.leftOut(t.DynoType)
 	}
 	since := in.State.Wanted.CreatedAt
 	if t.UpdatedAt.After(since) {
 		since = t.UpdatedAt
 	}
 	dynos := Waiting(WaitingInput{
-		App: in.State.App, Type: t, Command: t.CommandIn(in.State.ProcessTypes()), Count: Count(in.State.App, t), Taken: taken,
+		App: in.State.App, Type: t.DynoType, Command: t.command.Text, Count: Count(in.State.App, t.DynoType), Taken: taken,
 		ReleaseVersion: in.State.Wanted.Version, Metric: in.Blocked[t.Type], Since: since,
 	})
-	free := freeIndexes(Count(in.State.App, t), taken)
+	free := freeIndexes(Count(in.State.App, t.DynoType), taken)
 	rows := make([]row, len(dynos))
 	for i, d := range dynos {
 		rows[i] = row{Dyno: d, index: free[i], unplaced: 1}

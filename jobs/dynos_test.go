@@ -41,7 +41,7 @@ func older(a jobs.Alloc) jobs.Alloc {
 
 func appInput(maintenance bool, types []dynomad.DynoType, allocs ...jobs.Alloc) jobs.AppInput {
 	return jobs.AppInput{
-		Settings: viewSettings(), Allocs: allocs, Now: dynosNow,
+		Settings: viewSettings(), Allocs: allocs, Now: jobs.At(dynosNow),
 		State: dynomad.AppState{
 			App: dynomad.App{ID: "a1", Name: "api-default", Maintenance: maintenance}, Types: types,
 			Wanted: &dynomad.Release{Version: 2}, Build: &dynomad.Build{Image: "x:1", ProcessTypes: map[string]string{"worker": "w"}},

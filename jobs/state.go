@@ -1,8 +1,6 @@
 package jobs
 
 import (
-	"time"
-
 	"github.com/hashicorp/nomad/api"
 
 	"github.com/dynomad/dynomad"
@@ -73,7 +71,7 @@ func (in DynoInput) notExecuted() bool {
 
 // crashed reports whether the process ended by itself: not long ago, or for good.
 func (in DynoInput) crashed() bool {
-	return in.Alloc.Ended() || in.Alloc.Task.crashed(in.Now.UnixNano(), in.Settings.MinHealthyTime)
+	return in.Alloc.Ended() || in.Alloc.Task.crashed(in.Now, in.Settings.MinHealthyTime)
 }
 
 // waiting reports whether the dyno is held: by a node out of sight, or by config vars that Nomad does not have yet.
@@ -95,6 +93,5 @@ func (in DynoInput) probeFailed() bool {
 	if in.Health.EverPassed || in.Alloc.Health == Healthy {
 		return true
 	}
-	up := time.Duration(in.Now.UnixNano() - in.Alloc.Task.Started)
-	return in.Alloc.Task.Started != 0 && up >= in.Settings.StartGrace
+	return in.Alloc.Task.Started != 0 && in.Now.passed(in.Alloc.Task.Started, in.Settings.StartGrace)
 }

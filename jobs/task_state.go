@@ -155,10 +155,10 @@ func nanos(t time.Time) int64 {
 }
 
 // crashed reports whether the process ended by itself and has not been up for as long as healthy takes since.
-func (t TaskSummary) crashed(now int64, healthy time.Duration) bool {
+func (t TaskSummary) crashed(now *Moment, healthy time.Duration) bool {
 	if t.Exit.At == 0 || t.Exit.ByOrder {
 		return false
 	}
 	up := t.State == taskRunning && t.Started >= t.Exit.At
-	return !up || now-t.Started < int64(healthy)
+	return !up || !now.passed(t.Started, healthy)
 }

@@ -63,7 +63,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt route) (err er
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	if r, err = unescapeKeys(r); err != nil {
+	if err := unescapeKeys(r); err != nil {
 		return err
 	}
 	if _, ok := dialect.Of(r.Header.Values("Accept")); !ok {
@@ -80,11 +80,12 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt route) (err er
 	return rt.handle(s, w, r)
 }
 
+// setHeaders sets what all answers have. Names are written as http.Header has them.
 func setHeaders(h http.Header, id string) {
-	h.Set("Request-Id", id)
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("RateLimit-Remaining", unlimited)
+	values := [...]string{id, "no-store", "nosniff", unlimited}
+	for i, name := range [...]string{"Request-Id", "Cache-Control", "X-Content-Type-Options", "Ratelimit-Remaining"} {
+		h[name] = values[i : i+1 : i+1]
+	}
 }
 
 // setDeadlines bounds how long a body may take to arrive and an answer, of which the handler takes a part, to leave. Writers
@@ -136,22 +137,18 @@ func checkMediaType(contentType string) error {
 	return nil
 }
 
-// unescapeKeys gives a request whose path keys are as the client meant them. One that no name can be (no UTF-8, a control
-// character) fits no route.
-func unescapeKeys(r *http.Request) (*http.Request, error) {
-	keys := mux.Vars(r)
-	if len(keys) == 0 {
-		return r, nil
-	}
-	plain := make(map[string]string, len(keys))
+// unescapeKeys makes a request's path keys what the client meant. One that no name can be (no UTF-8, a control character) fits no
+// route.
+func unescapeKeys(r *http.Request) error {
+	keys := mux.Vars(r) // made for this request alone
 	for name, escaped := range keys {
 		key, err := url.PathUnescape(escaped)
 		if err != nil || !utf8.ValidString(key) || strings.ContainsFunc(key, unicode.IsControl) {
-			return r, dynomad.NotFound
+			return dynomad.NotFound
 		}
-		plain[name] = key
+		keys[name] = key
 	}
-	return mux.SetURLVars(r, plain), nil
+	return nil
 }
 
 // withoutTrailingSlash takes one slash off the end of a path. The escaped form decides: "%2F" is no slash.

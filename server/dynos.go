@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"context"
 	"net/http"
 	"slices"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 	"github.com/gorilla/mux"
 
 	"github.com/dynomad/dynomad"
+	"github.com/dynomad/dynomad/server/dialect"
 )
 
 // dynoAnswer is a dyno.
@@ -40,7 +42,7 @@ type dynoRelease struct {
 	Version int     `json:"version"`
 }
 
-func dynoOf(app dynomad.App, d dynomad.Dyno, l lens) dynoAnswer {
+func dynoOf(app dynomad.App, d dynomad.Dyno, l dialect.Dialect) dynoAnswer {
 	return dynoAnswer{
 		ID: d.ID, Name: l.Name(d), Type: d.Type, App: appRef(app), Command: l.Command(d.Command), Size: d.Size,
 		State: l.State(d), Ready: d.Ready, Restarts: d.Restarts,
@@ -72,19 +74,63 @@ func setStale(w http.ResponseWriter, stale time.Duration) {
 	}
 }
 
+// dynoAttributes are what a list of dynos can be cut by.
+func dynoAttributes() []attribute[dynoAnswer] {
+	return []attribute[dynoAnswer]{
+		{name: "id", of: func(a dynoAnswer) string { return a.ID }},
+		{name: "name", of: func(a dynoAnswer) string { return a.Name }},
+	}
+}
+
+// listDynos answers with a list that was made before, if nothing has changed since. What is cut out of one is not kept.
 func (s *Server) listDynos(w http.ResponseWriter, r *http.Request) error {
-	state, dynos, stale, err := s.platform.Dynos(r.Context(), appKey(r))
+	look, err := s.platform.LookAtDynos(r.Context(), appKey(r))
 	if err != nil {
 		return err
 	}
-	l := lensOf(r)
-	dynos = slices.DeleteFunc(slices.Clone(dynos), func(d dynomad.Dyno) bool { return !l.Lists(d) })
+	setStale(w, look.Stale)
+	l := lensOf(r).Dialect
+	if r.Header.Get("Range") != "" {
+		answers, _, err := s.dynoAnswers(r.Context(), look, l)
+		if err != nil {
+			return err
+		}
+		return respondList(w, r, answers, dynoAttributes()...)
+	}
+	key := bodyKey{look.App().ID, l}
+	whole, ok := s.bodies.get(key, look)
+	if !ok {
+		if whole, err = s.makeBody(r.Context(), key, look, l); err != nil {
+			return err
+		}
+	}
+	w.Header().Set("Accept-Ranges", "id, name")
+	respondText(w, http.StatusOK, whole.text)
+	return nil
+}
+
+// makeBody makes the list that a look leads to, and keeps it.
+func (s *Server) makeBody(ctx context.Context, key bodyKey, look dynomad.DynoLook, l dialect.Dialect) (body, error) {
+	answers, mark, err := s.dynoAnswers(ctx, look, l)
+	if err != nil {
+		return body{}, err
+	}
+	text, err := encode(answers)
+	if err != nil {
+		return body{}, err
+	}
+	return s.bodies.put(key, mark, text), nil
+}
+
+// dynoAnswers words the dynos that are looked at. That depends on nothing but the look and the dialect.
+func (s *Server) dynoAnswers(ctx context.Context, look dynomad.DynoLook, l dialect.Dialect) ([]dynoAnswer, dynomad.DynoMark, error) {
+	dynos, mark, err := s.platform.Dynos(ctx, look)
+	if err != nil {
+		return nil, mark, err
+	}
+	dynos = slices.DeleteFunc(dynos, func(d dynomad.Dyno) bool { return !l.Lists(d) })
 	sortDynos(dynos)
-	setStale(w, stale)
-	answers := convert(dynos, func(d dynomad.Dyno) dynoAnswer { return dynoOf(state.App, d, l) })
-	return respondList(w, r, answers,
-		attribute[dynoAnswer]{name: "id", of: func(a dynoAnswer) string { return a.ID }},
-		attribute[dynoAnswer]{name: "name", of: func(a dynoAnswer) string { return a.Name }})
+	return convert(dynos, func(d dynomad.Dyno) dynoAnswer { return dynoOf(look.App(), d, l) }), mark, nil
 }
 
 func (s *Server) showDyno(w http.ResponseWriter, r *http.Request) error {
@@ -93,5 +139,5 @@ func (s *Server) showDyno(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	setStale(w, stale)
-	return respond(w, http.StatusOK, dynoOf(state.App, d, lensOf(r)))
+	return respond(w, http.StatusOK, dynoOf(state.App, d, lensOf(r).Dialect))
 }

@@ -20,7 +20,7 @@ func (noApps) AppState(context.Context, string) (dynomad.AppState, error) {
 	return dynomad.AppState{}, dynomad.NotFound
 }
 
-func (noApps) Dynos(dynomad.AppState, time.Time) []dynomad.Dyno { return nil }
+func (noApps) Dynos(dynomad.AppState, time.Time) dynomad.DynoPicture { return dynomad.DynoPicture{} }
 
 // TestFallback_servesNothingOfTheAPI asks the fallback pages for every route, with every kind of host: they have none of them.
 func TestFallback_servesNothingOfTheAPI(t *testing.T) {

@@ -23,6 +23,16 @@ type logged struct {
 // logRequest writes a request's one line. It has the path's template, never a query, a body or a token. What was wrong
 // with a request is not in it, since the text may repeat what the client sent; what was wrong with the platform is.
 func (s *Server) logRequest(rt route, r *http.Request, id string, end logged) {
+	level := hclog.Debug
+	switch {
+	case end.kind != "" && end.status >= http.StatusInternalServerError:
+		level = hclog.Error
+	case end.kind == "" && r.Method != http.MethodGet && r.Method != http.MethodHead:
+		level = hclog.Info
+	}
+	if level == hclog.Debug && !s.log.IsDebug() {
+		return
+	}
 	args := []any{
 		"method", methodLabel(r.Method), "path", rt.path, "status", end.status,
 		"duration", end.took.Round(time.Microsecond), "request_id", id,
@@ -33,15 +43,11 @@ func (s *Server) logRequest(rt route, r *http.Request, id string, end logged) {
 	if theirs := r.Header.Get("Request-Id"); theirs != "" {
 		args = append(args, "client_request_id", printable(theirs))
 	}
-	level := hclog.Debug
-	switch {
-	case end.kind != "" && end.status >= http.StatusInternalServerError:
-		level = hclog.Error
-		args = append(args, "kind", end.kind, "error", end.err)
-	case end.kind != "":
+	if end.kind != "" {
 		args = append(args, "kind", end.kind)
-	case r.Method != http.MethodGet && r.Method != http.MethodHead:
-		level = hclog.Info
+	}
+	if level == hclog.Error {
+		args = append(args, "error", end.err)
 	}
 	s.log.Log(level, "request", args...)
 }

@@ -15,17 +15,31 @@ import (
 
 // respond sends a JSON answer. It is encoded whole first, so that an error can still be answered as one.
 func respond(w http.ResponseWriter, status int, answer any) error {
-	var body bytes.Buffer
-	enc := json.NewEncoder(&body)
+	text, err := encode(answer)
+	if err != nil {
+		return err
+	}
+	respondText(w, status, text)
+	return nil
+}
+
+// encode gives an answer as JSON.
+func encode(answer any) ([]byte, error) {
+	var text bytes.Buffer
+	enc := json.NewEncoder(&text)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(answer); err != nil {
-		return fmt.Errorf("encode the answer: %w", err)
+		return nil, fmt.Errorf("encode the answer: %w", err)
 	}
+	return text.Bytes(), nil
+}
+
+// respondText sends an answer that is encoded.
+func respondText(w http.ResponseWriter, status int, text []byte) {
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(body.Len()))
+	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
 	w.WriteHeader(status)
-	_, _ = w.Write(body.Bytes()) // fails only when the client is gone
-	return nil
+	_, _ = w.Write(text) // fails only when the client is gone
 }
 
 // lens is what decides how an answer looks to one client: its dialect, and what its token may see.

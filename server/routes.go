@@ -40,8 +40,12 @@ const (
 	global         = dynomad.ScopeGlobal
 )
 
-// routes is the API.
+// routes is the API. A path is compared with one after the other, so that those come first which are asked for most.
 var routes = []route{
+	{method: "GET", path: "/apps/{app}/dynos", handle: (*Server).listDynos, scope: read, kind: kindApp},
+	{method: "GET", path: "/apps/{app}/dynos/{dyno}", handle: (*Server).showDyno, scope: read, kind: kindApp},
+	{method: "GET", path: "/apps/{app}/dyno/{dyno}", handle: (*Server).showDyno, scope: read, kind: kindApp},
+
 	{method: "GET", path: "/healthz", handle: (*Server).showHealth, open: true, kind: kindDefault},
 	{method: "GET", path: "/readyz", handle: (*Server).showReady, open: true, kind: kindDefault},
 	{method: "GET", path: "/metrics", handle: (*Server).showMetrics, open: true, kind: kindDefault},
@@ -71,10 +75,6 @@ var routes = []route{
 	{method: "GET", path: "/apps/{app}/formation/{type}", handle: (*Server).showType, scope: read, kind: kindApp},
 	{method: "PATCH", path: "/apps/{app}/formation/{type}", handle: (*Server).updateType, scope: write, kind: kindApp},
 	{method: "DELETE", path: "/apps/{app}/formation/{type}", handle: (*Server).deleteType, scope: write, kind: kindApp},
-
-	{method: "GET", path: "/apps/{app}/dynos", handle: (*Server).listDynos, scope: read, kind: kindApp},
-	{method: "GET", path: "/apps/{app}/dynos/{dyno}", handle: (*Server).showDyno, scope: read, kind: kindApp},
-	{method: "GET", path: "/apps/{app}/dyno/{dyno}", handle: (*Server).showDyno, scope: read, kind: kindApp},
 
 	{method: "DELETE", path: "/apps/{app}/dynos", handle: (*Server).restartAll, scope: write, kind: kindApp},
 	{method: "DELETE", path: "/apps/{app}/dynos/{dyno}", handle: (*Server).restartDynoOrType, scope: write, kind: kindApp},

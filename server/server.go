@@ -54,6 +54,7 @@ type Server struct {
 	platform *dynomad.Platform
 	log      hclog.Logger
 	limiter  *limiter
+	bodies   *bodies
 }
 
 // New makes a Server.
@@ -75,7 +76,7 @@ func New(cfg Config) *Server {
 	}
 	cfg.ExternalURL = strings.TrimSuffix(cfg.ExternalURL, "/")
 	cfg.NomadUIURL = strings.TrimSuffix(cfg.NomadUIURL, "/")
-	return &Server{cfg: cfg, platform: cfg.Platform, log: cfg.Logger, limiter: newLimiter(cfg.RateLimit, cfg.Now)}
+	return &Server{cfg: cfg, platform: cfg.Platform, log: cfg.Logger, limiter: newLimiter(cfg.RateLimit, cfg.Now), bodies: newBodies()}
 }
 
 // Handler gives the API as a handler. Paths are matched as they were sent, escapes included: nothing is cleaned and nobody

@@ -61,11 +61,14 @@ type fakeView struct {
 	wakes int
 }
 
-func (v *fakeView) Dynos(state dynomad.AppState, _ time.Time) []dynomad.Dyno {
+// Dynos gives a picture that holds for no time at all, since tests change what it is made of.
+func (v *fakeView) Dynos(state dynomad.AppState, now time.Time) dynomad.DynoPicture {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return append([]dynomad.Dyno(nil), v.dynos[state.App.Name]...)
+	return dynomad.DynoPicture{Dynos: append([]dynomad.Dyno(nil), v.dynos[state.App.Name]...), Until: now}
 }
+
+func (v *fakeView) DynosVersion(dynomad.App) uint64 { return 0 }
 
 func (v *fakeView) StaleFor(time.Time) time.Duration {
 	v.mu.Lock()

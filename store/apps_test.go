@@ -25,7 +25,7 @@ func TestCreateApp_state(t *testing.T) {
 		if state.ConfigID == "" {
 			t.Error("the app has no config version")
 		}
-		diff(t, state, dynomad.AppState{App: app, ConfigID: state.ConfigID, Config: dynomad.ConfigVars{}})
+		diff(t, state, dynomad.AppState{App: app, ConfigID: state.ConfigID, Config: dynomad.ConfigVars{}, Revision: state.Revision})
 	}
 	diff(t, must[string](t)(s.AppIDByName(t.Context(), "shop-blue")), app.ID)
 }

@@ -12,6 +12,7 @@ import (
 type cache struct {
 	mu     sync.RWMutex
 	gen    uint64                           // moved by every write
+	kept   uint64                           // revision of the app state that was kept last
 	apps   map[string]dynomad.AppState      // by id and by name
 	tokens map[string]dynomad.Authorization // by hash
 }
@@ -57,12 +58,13 @@ func (c *cache) app(key string) (dynomad.AppState, bool) {
 	return state, ok
 }
 
-// putApp keeps a state that was read since gen, unless something was written since.
+// putApp keeps a state that was read since gen, unless something was written since, and gives what is kept its revision.
 func (c *cache) putApp(gen uint64, state dynomad.AppState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if gen == c.gen {
-		state.Types = slices.Clone(state.Types)
+		c.kept++
+		state.Types, state.Revision = slices.Clone(state.Types), c.kept
 		c.apps[state.App.ID], c.apps[state.App.Name] = state, state
 	}
 }

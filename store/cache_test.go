@@ -16,20 +16,32 @@ func TestCache_everyWrite(t *testing.T) {
 	s := newStore(t)
 	ctx := t.Context()
 	app, other := addApp(t, s, "api"), addApp(t, s, "other")
+	revisions := map[uint64]dynomad.AppState{}
+	read := func(key string) (dynomad.AppState, error) {
+		state, err := s.AppState(ctx, key)
+		if before, ok := revisions[state.Revision]; ok && state.Revision != 0 && !cmp.Equal(before, state) {
+			t.Errorf("revision %d has two states (-first +second):\n%s", state.Revision, cmp.Diff(before, state))
+		}
+		revisions[state.Revision] = state
+		state.Revision = 0
+		return state, err
+	}
 	check := func(what string) {
 		t.Helper()
 		for _, key := range []string{app.ID, "api-default", other.ID} {
-			got, gotErr := s.AppState(ctx, key)
-			again, _ := s.AppState(ctx, key) // now from memory, if the first was not
+			got, gotErr := read(key)
+			again, _ := read(key) // now from memory, if the first was not
 			s.cache.forget(scope{})
-			want, wantErr := s.AppState(ctx, key)
+			want, wantErr := read(key)
 			if fmt.Sprint(gotErr) != fmt.Sprint(wantErr) || !cmp.Equal(got, want) || !cmp.Equal(again, want) {
 				t.Errorf("after %s, %s reads as (-database +read):\n%v %v\n%s", what, key, wantErr, gotErr, cmp.Diff(want, got))
 			}
 		}
 		for _, id := range []string{app.ID, other.ID} { // fills the cache for the next write
-			if _, err := s.AppState(ctx, id); err != nil && dynomad.KindOf(err) != dynomad.NotFound {
-				t.Errorf("after %s: %v", what, err)
+			for range 2 {
+				if _, err := read(id); err != nil && dynomad.KindOf(err) != dynomad.NotFound {
+					t.Errorf("after %s: %v", what, err)
+				}
 			}
 		}
 	}
@@ -62,6 +74,9 @@ func TestCache_everyWrite(t *testing.T) {
 	}
 	app = addApp(t, s, "api")
 	check("the name's next app")
+	if len(revisions) < 10 {
+		t.Errorf("of the states read only %d have a revision of their own", len(revisions))
+	}
 }
 
 func TestCache_tokens(t *testing.T) {

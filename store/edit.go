@@ -102,6 +102,11 @@ func applyTypes(ctx context.Context, tx *tx, appID string, e dynomad.Edit) error
 			return err
 		}
 	}
+	for _, id := range e.Forgive {
+		if err := forgive(ctx, tx, appID, id); err != nil {
+			return err
+		}
+	}
 	for _, t := range e.PutTypes {
 		t.AppID = appID
 		if err := putType(ctx, tx, t); err != nil {

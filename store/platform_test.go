@@ -12,9 +12,10 @@ import (
 
 type noDynos struct{}
 
-func (noDynos) Dynos(dynomad.AppState, time.Time) []dynomad.Dyno { return nil }
-func (noDynos) StaleFor(time.Time) time.Duration                 { return 0 }
-func (noDynos) Wake(string)                                      {}
+func (noDynos) Dynos(dynomad.AppState, time.Time) dynomad.DynoPicture { return dynomad.DynoPicture{} }
+func (noDynos) DynosVersion(dynomad.App) uint64                       { return 0 }
+func (noDynos) StaleFor(time.Time) time.Duration                      { return 0 }
+func (noDynos) Wake(string)                                           {}
 
 // TestPlatform lives through an app's life with the verbs of the API over a real store.
 func TestPlatform(t *testing.T) {
@@ -70,4 +71,39 @@ func buildAndScale(ctx context.Context, t *testing.T, p *dynomad.Platform) {
 	}
 	_, _, err = p.CreateType(ctx, "shop-default", dynomad.TypeSpec{Type: "web"})
 	wantKind(t, err, dynomad.Conflict)
+}
+
+// TestPlatform_heldTypeGetsAnotherCommand holds a type whose command comes from the slug. A slug with the same command changes
+// nothing; one with another has it tried again.
+func TestPlatform_heldTypeGetsAnotherCommand(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	rules := dynomad.Rules{Sizes: dynomad.BuiltinSizes(), DefaultSize: "gp2", DefaultPort: 9000, MaxQuantity: 20}
+	p := dynomad.NewPlatform(rules, dynomad.Parts{Store: s, View: noDynos{}, Loop: noDynos{}, Now: newClock(), NewID: uuid.NewString})
+	if err := s.EnsureRoot(t.Context(), dynomad.EnsureRoot(start, "root", "root-token")); err != nil {
+		t.Fatal(err)
+	}
+	ctx := dynomad.WithPrincipal(t.Context(), must[dynomad.Principal](t)(p.Authenticate(t.Context(), "root-token")))
+	must[dynomad.AppState](t)(p.CreateApp(ctx, dynomad.NewApp{Name: "shop"}))
+	build := func(command string) dynomad.DynoType {
+		t.Helper()
+		state, _, err := p.CreateBuild(ctx, "shop-default", dynomad.NewBuild{URL: "shop:1", ProcessTypes: map[string]string{"web": "serve", "worker": command}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		worker, _ := state.Type("worker")
+		return worker
+	}
+	worker := build("broken")
+	failed := worker.Definition()
+	must[bool](t)(s.EndRollout(t.Context(), worker.AppID, dynomad.RolloutEnd{
+		Applied: dynomad.AppliedState{UpdatedAt: start},
+		Records: []dynomad.TypeRecord{{TypeID: worker.ID, Failed: &failed, Reason: "It ended.", State: dynomad.StateAppCrashed}},
+	}))
+	if worker := build("broken"); !worker.Failed() || worker.Notice() != "left out until it is changed: It ended." {
+		t.Errorf("with the same command it is %q", worker.Notice())
+	}
+	if worker := build("mended"); worker.Failed() {
+		t.Errorf("with another command it is %q", worker.Notice())
+	}
 }

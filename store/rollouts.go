@@ -79,3 +79,15 @@ func putRecord(ctx context.Context, tx *tx, appID string, r dynomad.TypeRecord) 
 	}
 	return nil
 }
+
+// forgive has a type's failed definition tried again.
+func forgive(ctx context.Context, tx *tx, appID, typeID string) error {
+	_, err := tx.ExecContext(ctx, `
+		UPDATE type_records
+		SET failed = NULL, failed_in = NULL, reason = NULL, state = NULL, updated_at = ?
+		WHERE type_id = (SELECT id FROM dyno_types WHERE id = ? AND app_id = ?)`, instant(tx.now), typeID, appID)
+	if err != nil {
+		return fmt.Errorf("forget a type's failure: %w", err)
+	}
+	return nil
+}

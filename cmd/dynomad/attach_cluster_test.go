@@ -194,6 +194,64 @@ func TestCluster_attachHeapDump(t *testing.T) {
 	}
 }
 
+// TestCluster_attachTooLong runs a command that does not end: it is ended when its time is over, and nothing of it is left in the
+// dyno, which goes on.
+func TestCluster_attachTooLong(t *testing.T) {
+	t.Parallel()
+	d := startDaemon(t, quick()...)
+	d.do(http.MethodPost, "/apps", `{"name":"slow"}`, http.StatusCreated, nil)
+	const worker = `{"type":"worker","command":"sh -c 'printf \"#!/bin/sh\\nsleep 617 & sleep 618\\n\" >/bin/jcmd; chmod 755 /bin/jcmd; exec sleep 619'"}`
+	d.do(http.MethodPost, "/apps/slow-default/formation", worker, http.StatusOK, nil)
+	d.do(http.MethodPost, "/apps/slow-default/builds", `{"url":"`+d.cluster.Image(t, "busybox")+`"}`, http.StatusCreated, nil)
+	y := d.waitDynos("slow-default", "worker", time.Minute, allReady(1))[0]
+
+	type answer struct {
+		status int
+		body   string
+		err    error
+		took   time.Duration
+	}
+	answers, start := make(chan answer, 1), time.Now()
+	go func() {
+		status, body, err := d.try(t.Context(), http.MethodPost, "/apps/slow-default/dynos/worker.1/actions/attach", `{"alias":"java_heap_dump"}`)
+		answers <- answer{status, string(body), err, time.Since(start)}
+	}()
+	// As lines of their own: init has the dyno's whole command among its words.
+	d.waitInside(y.ID, 30*time.Second, "the command runs", func(processes string) bool {
+		return strings.Contains(processes, "\nsleep 617") && strings.Contains(processes, "\nsleep 618") && strings.Contains(processes, "dynomad-")
+	})
+	got := <-answers
+	const soonest, latest = 60 * time.Second, 75 * time.Second // the contract's limit, and time to end the command
+	if got.err != nil || got.status != http.StatusGatewayTimeout || !strings.Contains(got.body, `"id":"timeout"`) || got.took < soonest || got.took > latest {
+		t.Errorf("after %s: %d %s (%v), want 504 after %s", got.took, got.status, got.body, got.err, soonest)
+	}
+	d.waitInside(y.ID, 2*time.Second, "only the dyno's own process is left", func(processes string) bool {
+		return strings.Contains(processes, "\nsleep 619") &&
+			!strings.Contains(processes, "\nsleep 617") && !strings.Contains(processes, "\nsleep 618") && !strings.Contains(processes, "dynomad-")
+	})
+	if after := d.waitDynos("slow-default", "worker", time.Minute, allReady(1))[0]; after != y {
+		t.Errorf("the dyno is %+v, was %+v", after, y)
+	}
+}
+
+// waitInside waits until the processes in a worker, and the files that attach makes there, are as they should be.
+func (d *daemon) waitInside(id string, within time.Duration, what string, ok func(string) bool) {
+	d.tb.Helper()
+	seen := "nothing was seen"
+	nomadtest.Eventually(d.tb, within, func(ctx context.Context) error {
+		var out bytes.Buffer
+		look := []string{"sh", "-c", "ls -d /alloc/tmp/*; ps -o args"}
+		code, err := d.cluster.NomadClient().Allocations().Exec(ctx, &api.Allocation{ID: id}, "worker", false, look, strings.NewReader(""), &out, io.Discard, nil, nil)
+		if out.Len() > 0 {
+			seen = out.String()
+		}
+		if err != nil || !ok(out.String()) {
+			return fmt.Errorf("not so that %s: %d, %w, seen last: %s", what, code, err, seen)
+		}
+		return nil
+	})
+}
+
 // clientGone asks for a heap dump and does not wait for it: soon nothing of it is left in the dyno.
 func (d *daemon) clientGone(path, id string) {
 	d.tb.Helper()

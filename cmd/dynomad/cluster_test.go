@@ -48,7 +48,12 @@ func TestCluster_firstDeploy(t *testing.T) {
 
 func (d *daemon) waitRelease(app string, version int, status string) {
 	d.tb.Helper()
-	nomadtest.Eventually(d.tb, time.Minute, func(ctx context.Context) error {
+	d.waitReleaseWithin(app, version, status, time.Minute)
+}
+
+func (d *daemon) waitReleaseWithin(app string, version int, status string, within time.Duration) {
+	d.tb.Helper()
+	nomadtest.Eventually(d.tb, within, func(ctx context.Context) error {
 		_, body, err := d.try(ctx, http.MethodGet, fmt.Sprintf("/apps/%s/releases/%d", app, version), "")
 		if err != nil {
 			return err
@@ -219,45 +224,4 @@ func (d *daemon) waitStale(app string, want bool) {
 		}
 		return nil
 	})
-}
-
-// TestCluster_idle counts what an idle daemon asks of Nomad and Consul: not per app.
-func TestCluster_idle(t *testing.T) {
-	t.Parallel()
-	cluster := shared.Cluster(t)
-	nomad := proxyTo(t, cluster.NomadAddr())
-	d := startDaemon(t, append(quick(), "NOMAD_ADDR=http://"+nomad.Addr())...)
-	image := cluster.Image(t, "hello")
-	d.do(http.MethodPost, "/apps", `{"name":"idle"}`, http.StatusCreated, nil)
-	d.do(http.MethodPost, "/apps/idle-default/builds", `{"url":"`+image+`"}`, http.StatusCreated, nil)
-	d.waitDynos("idle-default", "web", time.Minute, allReady(1))
-	d.waitRelease("idle-default", 1, "succeeded")
-	nomadtest.Eventually(t, 30*time.Second, func(context.Context) error { // the loop's last looks after the release
-		before := perApp(nomad.Requests())
-		time.Sleep(3 * time.Second) // a stretch of idleness, not a wait for a condition
-		if after := perApp(nomad.Requests()); after != before {
-			return fmt.Errorf("requests about the app: %d, then %d", before, after)
-		}
-		return nil
-	})
-	nomad.Reset()
-	for range 200 {
-		if _, err := d.dynos(t.Context(), "idle-default"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if n := perApp(nomad.Requests()); n != 0 {
-		t.Errorf("200 GET dynos caused requests to Nomad: %v", nomad.Requests())
-	}
-}
-
-// perApp counts the requests that are about one job, allocation or variable.
-func perApp(requests map[string]int) int {
-	n := 0
-	for what, times := range requests {
-		if strings.Contains(what, "/v1/job/") || strings.Contains(what, "/v1/var/") || strings.Contains(what, "/v1/allocation/") || strings.Contains(what, "/v1/evaluation/") {
-			n += times
-		}
-	}
-	return n
 }

@@ -30,14 +30,17 @@ func guarded() bool { return os.Getenv("DYNOMAD_TEST_ACL") != "" }
 
 func TestMain(m *testing.M) { os.Exit(shared.Run(m)) }
 
-// binary builds the daemon once, with the race detector if the tests have it.
+// benching reports whether the daemon is to be as fast as it is shipped.
+func benching() bool { return os.Getenv("DYNOMAD_TEST_BENCH") != "" }
+
+// binary builds the daemon once, with the race detector but for benchmarks.
 var binary = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "dynomad-bin-")
 	if err != nil {
 		return "", err
 	}
 	path := filepath.Join(dir, "dynomad")
-	out, err := exec.Command("go", "build", "-race", "-o", path, ".").CombinedOutput()
+	out, err := exec.Command("go", "build", fmt.Sprintf("-race=%t", !benching()), "-o", path, ".").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("building the daemon: %w\n%s", err, out)
 	}

@@ -31,6 +31,9 @@ func (v *View) Reset(nsName string, s jobs.Snapshot) {
 	for _, b := range s.Blocked {
 		ns.job(b.JobID).setBlocked(b)
 	}
+	for _, j := range ns.jobs {
+		v.touch(j)
+	}
 	changed := ns.apps()
 	if old != nil {
 		changed = append(changed, old.apps()...)
@@ -53,6 +56,7 @@ func (v *View) Apply(nsName string, d jobs.Delta) (unknown bool) {
 		v.mu.Unlock()
 		return false
 	}
+	v.touch(j)
 	var ask []string
 	if d.Alloc != nil {
 		content, known := j.content(j.allocs[d.Alloc.ID])
@@ -115,24 +119,39 @@ func (v *View) Lost(nsName string) {
 // ResetHealth implements consul.Sink.
 func (v *View) ResetHealth(all map[string]jobs.Health) {
 	v.mu.Lock()
+	defer v.mu.Unlock()
 	for id, h := range all {
 		all[id] = next(v.health[id], h)
 	}
 	v.health, v.healthLost = all, time.Time{}
-	v.mu.Unlock()
+	for _, ns := range v.namespaces {
+		for _, j := range ns.jobs {
+			v.touch(j)
+		}
+	}
 }
 
 // SetHealth implements consul.Sink.
 func (v *View) SetHealth(some map[string]jobs.Health) {
 	v.mu.Lock()
+	defer v.mu.Unlock()
 	for id, h := range some {
-		if !h.Known {
+		if h.Known {
+			v.health[id] = next(v.health[id], h)
+		} else {
 			delete(v.health, id)
-			continue
 		}
-		v.health[id] = next(v.health[id], h)
+		v.touchAlloc(id)
 	}
-	v.mu.Unlock()
+}
+
+// touchAlloc touches the job of an allocation. v.mu is held.
+func (v *View) touchAlloc(id string) {
+	for _, ns := range v.namespaces {
+		if j := ns.jobs[ns.allocs[id]]; j != nil {
+			v.touch(j)
+		}
+	}
 }
 
 // next gives the health after an earlier one: that a check once passed is not forgotten.
@@ -169,10 +188,11 @@ func (v *View) Forget(now time.Time) {
 	for _, ns := range v.namespaces {
 		for id, j := range ns.jobs {
 			for allocID, a := range j.allocs {
-				if !jobs.Listed(a, now) {
+				if !jobs.Listed(a, jobs.At(now)) {
 					delete(j.allocs, allocID)
 					delete(ns.allocs, allocID)
 					delete(v.health, allocID)
+					v.touch(j)
 				}
 			}
 			j.forgetVersions()

@@ -4,11 +4,8 @@
 package view
 
 import (
-	"maps"
 	"sync"
 	"time"
-
-	"github.com/hashicorp/nomad/api"
 
 	"github.com/dynomad/dynomad"
 	"github.com/dynomad/dynomad/jobs"
@@ -31,6 +28,7 @@ type View struct {
 	Config
 
 	mu         sync.RWMutex
+	changes    uint64 // moved by every change of what Dynos shows
 	namespaces map[string]*namespace
 	health     map[string]jobs.Health     // by allocation
 	healthLost time.Time                  // zero while health is followed
@@ -53,6 +51,7 @@ type job struct {
 	created  uint64                                  // CreateIndex of the job that contents are of
 	allocs   map[string]jobs.Alloc
 	blocked  jobs.Blocked
+	version  uint64 // View.changes at the last change of any of this, or of an allocation's health
 }
 
 // New makes an empty View, which counts as lost from now on.
@@ -133,43 +132,73 @@ func (v *View) Marked() []jobs.JobInfo {
 	return out
 }
 
-// Dynos gives the dynos of an app, given what is wanted.
-func (v *View) Dynos(state dynomad.AppState, now time.Time) []dynomad.Dyno {
-	return jobs.Dynos(v.input(state, now))
-}
-
-func (v *View) input(state dynomad.AppState, now time.Time) jobs.AppInput {
-	nsName := state.App.NomadNamespace
-	if nsName == "" {
-		nsName = v.Namespace
-	}
-	in := jobs.AppInput{Settings: v.Settings, State: state, Health: map[string]jobs.Health{}, Now: now}
+// Dynos gives the dynos of an app, given what is wanted. All that they depend on besides is in the app's job and the health of
+// its allocations: what changes those calls touch.
+func (v *View) Dynos(state dynomad.AppState, now time.Time) dynomad.DynoPicture {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	if ns := v.namespaces[nsName]; ns != nil {
-		if j := ns.jobs[jobs.JobID(state.App)]; j != nil && j.info.AppID == state.App.ID {
-			for id, a := range j.allocs {
-				in.Allocs = append(in.Allocs, a)
-				in.Health[id] = v.health[id]
-			}
-			in.Contents, in.Blocked = maps.Clone(j.contents), j.blocked.Failed
-		}
-	}
-	return in
+	in, version := v.input(state, now)
+	dynos := jobs.Dynos(in)
+	return dynomad.DynoPicture{Dynos: dynos, Version: version, Until: in.Now.Until()}
 }
 
 // Explain implements reconcile.Live.
 func (v *View) Explain(state dynomad.AppState, now time.Time) jobs.Explained {
-	in := v.input(state, now)
-	out := jobs.Explained{Dynos: map[string]dynomad.Dyno{}, Unplaced: map[string]string{}}
-	for _, a := range in.Allocs {
-		a.Desired, a.DesiredText, a.Migrating = api.AllocDesiredStatusRun, "", false
-		out.Dynos[a.ID] = jobs.Dyno(in.DynoInput(a))
-	}
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	in, _ := v.input(state, now)
+	out := jobs.Explained{Dynos: jobs.Explain(in), Unplaced: map[string]string{}}
 	for group, metric := range in.Blocked {
 		out.Unplaced[group] = jobs.PlacementProblem(metric)
 	}
 	return out
+}
+
+// input gives what an app's dynos are made of, and its version. v.mu is held.
+func (v *View) input(state dynomad.AppState, now time.Time) (jobs.AppInput, uint64) {
+	in := jobs.AppInput{Settings: v.Settings, State: state, Health: map[string]jobs.Health{}, Now: jobs.At(now)}
+	j := v.jobOf(state.App)
+	if j != nil && j.info.AppID == state.App.ID {
+		for id, a := range j.allocs {
+			in.Allocs = append(in.Allocs, a)
+			in.Health[id] = v.health[id]
+		}
+		in.Contents, in.Blocked = j.contents, j.blocked.Failed
+	}
+	return in, j.seen()
+}
+
+// DynosVersion gives the version of what Dynos would give now.
+func (v *View) DynosVersion(app dynomad.App) uint64 {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.jobOf(app).seen()
+}
+
+// jobOf finds the job of an app's name; nil if there is none. v.mu is held.
+func (v *View) jobOf(app dynomad.App) *job {
+	name := app.NomadNamespace
+	if name == "" {
+		name = v.Namespace
+	}
+	if ns := v.namespaces[name]; ns != nil {
+		return ns.jobs[jobs.JobID(app)]
+	}
+	return nil
+}
+
+// seen gives a job's version. Of no job there is nothing to see, today as ever: that is version 0.
+func (j *job) seen() uint64 {
+	if j == nil {
+		return 0
+	}
+	return j.version
+}
+
+// touch gives a job that has changed a version that no job ever had. v.mu is held.
+func (v *View) touch(j *job) {
+	v.changes++
+	j.version = v.changes
 }
 
 // content gives what an allocation runs.

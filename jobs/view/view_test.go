@@ -41,6 +41,11 @@ func newSeen() *seen {
 	return s
 }
 
+// Dynos gives the dynos of a picture.
+func (s *seen) Dynos(state dynomad.AppState, now time.Time) []dynomad.Dyno {
+	return s.View.Dynos(state, now).Dynos
+}
+
 func (s *seen) note(list *[]string, what string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -23,8 +23,12 @@ const herokuType = "application/vnd.heroku+json"
 // Of finds the dialect that a request's Accept headers ask for. It is false if they name Heroku's media type, but no
 // version of it that is 3.
 func Of(accept []string) (Dialect, bool) {
+	all := strings.Join(accept, ",")
+	if !strings.Contains(strings.ToLower(all), herokuType) {
+		return Akkeris, true
+	}
 	named := false
-	for _, entry := range strings.Split(strings.Join(accept, ","), ",") {
+	for _, entry := range strings.Split(all, ",") {
 		kind, params, err := mime.ParseMediaType(entry)
 		if err != nil || kind != herokuType {
 			continue

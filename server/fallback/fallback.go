@@ -25,7 +25,7 @@ type apps interface {
 
 // dynos is the live view, read from memory.
 type dynos interface {
-	Dynos(state dynomad.AppState, now time.Time) []dynomad.Dyno
+	Dynos(state dynomad.AppState, now time.Time) dynomad.DynoPicture
 }
 
 // Config is what the pages are made of. Apps and Dynos must be set.
@@ -88,7 +88,7 @@ func (h *handler) condition(ctx context.Context, host string) condition {
 		return unavailable
 	}
 	now := h.Now()
-	return conditionOf(state, h.Dynos.Dynos(state, now), now.Add(-h.StartTime))
+	return conditionOf(state, h.Dynos.Dynos(state, now).Dynos, now.Add(-h.StartTime))
 }
 
 // Limits of one request. A router's idle connections end before ours do (Traefik's after 90 s), else it would send a visitor

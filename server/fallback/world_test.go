@@ -60,7 +60,9 @@ func (w *world) AppState(_ context.Context, name string) (dynomad.AppState, erro
 	return s, nil
 }
 
-func (w *world) Dynos(s dynomad.AppState, _ time.Time) []dynomad.Dyno { return w.dynos[s.App.Name] }
+func (w *world) Dynos(s dynomad.AppState, _ time.Time) dynomad.DynoPicture {
+	return dynomad.DynoPicture{Dynos: w.dynos[s.App.Name]}
+}
 
 // serve serves the pages as the daemon does and gives their address.
 func serve(t *testing.T, w *world) string {

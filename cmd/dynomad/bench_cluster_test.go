@@ -1,0 +1,241 @@
+//go:build integration
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"github.com/gorilla/mux"
+
+	"github.com/dynomad/dynomad/nomad/nomadtest"
+	"github.com/dynomad/dynomad/server"
+)
+
+// How much there is on the cluster, and how it is measured.
+const (
+	benchApps   = 10
+	benchDynos  = 20 // of each app
+	benchRounds = 5
+	benchRound  = 2 * time.Second // of each target, in each round
+)
+
+// What is wanted with benchClients clients.
+const (
+	benchClients   = 8
+	timesNomad     = 6.0 // Nomad's requests a second, at least
+	partOfNomadP99 = 1.0 / 3
+	partOfBare     = 0.5 // of the bare handler's requests a second, at least
+)
+
+// BenchmarkCluster_dynos asks, side by side, the daemon for an app's dynos, Nomad for the same allocations, and a handler
+// that has nothing to do for the same bytes. "make bench" runs it: it is told there to build the daemon as it is shipped.
+func BenchmarkCluster_dynos(b *testing.B) {
+	if !benching() {
+		b.Skip("run it with make bench")
+	}
+	d := startDaemon(b, append(quick(), "DYNOMAD_LOG_LEVEL=info", "DYNOMAD_DEPLOY_TIMEOUT=5m", "DYNOMAD_SIZES="+tinySizes(b), "DYNOMAD_DEFAULT_SIZE=tiny")...)
+	d.deployMany(benchApps, benchDynos)
+	targets := benchTargets(b, d, "many0-default")
+	b.Logf("before anything is measured, the machine of %d cores is %.0f%% busy", runtime.NumCPU(), 100*busy(b, 5*time.Second))
+	for range b.N {
+		for _, clients := range []int{1, benchClients, 64} {
+			readings := measure(b, targets, clients)
+			if clients == benchClients {
+				judge(b, readings)
+			}
+		}
+	}
+}
+
+// busy is how much of the machine's processors is in use.
+func busy(tb testing.TB, over time.Duration) float64 {
+	tb.Helper()
+	used, all := processors(tb)
+	time.Sleep(over) // what is measured is how much happens in that time
+	usedThen, allThen := processors(tb)
+	return (usedThen - used) / (allThen - all)
+}
+
+// processors reads the time that the processors have had, and used, since the machine's start (proc(5), /proc/stat).
+func processors(tb testing.TB) (used, all float64) {
+	tb.Helper()
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	first, _, _ := strings.Cut(string(text), "\n")
+	for i, field := range strings.Fields(first)[1:9] { // what follows is counted in these already
+		n, err := strconv.ParseFloat(field, 64)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		all += n
+		if i != 3 && i != 4 { // idle, and waiting for disks
+			used += n
+		}
+	}
+	return used, all
+}
+
+// tinySizes makes a file with a size of which a node has room for hundreds.
+func tinySizes(tb testing.TB) string {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "sizes.hcl")
+	const sizes = `size "tiny" {
+  cpu    = 5
+  memory = 16
+}`
+	if err := os.WriteFile(path, []byte(sizes), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	return path
+}
+
+// deployMany makes apps with a number of workers each, and waits until all run.
+func (d *daemon) deployMany(apps, workers int) {
+	d.tb.Helper()
+	image := d.cluster.Image(d.tb, "hello")
+	start := time.Now()
+	for i := range apps {
+		app := fmt.Sprintf("/apps/many%d-default", i)
+		d.do(http.MethodPost, "/apps", fmt.Sprintf(`{"name":"many%d"}`, i), http.StatusCreated, nil)
+		d.do(http.MethodPost, app+"/formation", fmt.Sprintf(`{"type":"worker","command":"/app silent","quantity":%d}`, workers), http.StatusOK, nil)
+		d.do(http.MethodPost, app+"/builds", `{"url":"`+image+`"}`, http.StatusCreated, nil)
+	}
+	for i := range apps {
+		app := fmt.Sprintf("many%d-default", i)
+		d.waitDynos(app, "worker", 5*time.Minute, allReady(workers))
+		d.waitReleaseWithin(app, 1, "succeeded", 3*time.Minute)
+	}
+	d.tb.Logf("%d dynos run after %s", apps*workers, time.Since(start).Round(time.Second))
+}
+
+// benchTargets are the daemon, Nomad and the bare handler, in this order.
+func benchTargets(b *testing.B, d *daemon, app string) []target {
+	b.Helper()
+	path := "/apps/" + app + "/dynos"
+	status, body, err := d.try(b.Context(), http.MethodGet, path, "")
+	if err != nil || status != http.StatusOK {
+		b.Fatalf("GET %s: %d %s %v", path, status, body, err)
+	}
+	nomad := "/v1/job/" + app + "/allocations"
+	var allocs []struct{ ID string }
+	_, list := get(b, "http://"+d.cluster.NomadAddr()+nomad)
+	if err := json.Unmarshal([]byte(list), &allocs); err != nil || len(allocs) != benchDynos {
+		b.Fatalf("GET %s: %d allocations, %v", nomad, len(allocs), err)
+	}
+	return []target{
+		{name: "dynomad", addr: strings.TrimPrefix(d.url, "http://"), path: path, token: d.token},
+		{name: "nomad", addr: d.cluster.NomadAddr(), path: nomad},
+		{name: "bare", addr: startBare(b, body), path: path},
+	}
+}
+
+// measure gives what the targets do with so many clients, in rounds by turns so that what else the machine does falls on all,
+// and prints it.
+func measure(b *testing.B, targets []target, clients int) map[string]reading {
+	b.Helper()
+	readings := map[string]reading{}
+	for range benchRounds {
+		for _, t := range targets {
+			r, err := hammer(b.Context(), t, clients, benchRound)
+			if err != nil {
+				b.Fatal(err)
+			}
+			readings[t.name] = readings[t.name].add(r)
+		}
+	}
+	var out bytes.Buffer
+	table := tabwriter.NewWriter(&out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	_, _ = fmt.Fprintf(table, "%d clients\trequests/s\tp50\tp99\tbytes\tof nomad\tof bare\t\n", clients)
+	for _, t := range targets {
+		r := readings[t.name]
+		_, _ = fmt.Fprintf(table, "%s\t%.0f\t%s\t%s\t%d\t%.2f\t%.2f\t\n", t.name, r.perSecond(), r.quantile(0.5).Round(time.Microsecond),
+			r.quantile(0.99).Round(time.Microsecond), r.size, r.perSecond()/readings["nomad"].perSecond(), r.perSecond()/readings["bare"].perSecond())
+	}
+	_ = table.Flush() // to memory
+	fmt.Printf("%s\n", out.String())
+	return readings
+}
+
+// judge fails the benchmark if the daemon is not as fast as wanted.
+func judge(b *testing.B, readings map[string]reading) {
+	b.Helper()
+	ours, nomad, bare := readings["dynomad"], readings["nomad"], readings["bare"]
+	if got := ours.perSecond() / nomad.perSecond(); got < timesNomad {
+		b.Errorf("%.1f times as many requests a second as Nomad, want %.1f", got, timesNomad)
+	}
+	if got := float64(ours.quantile(0.99)) / float64(nomad.quantile(0.99)); got > partOfNomadP99 {
+		b.Errorf("the p99 is %.2f of Nomad's, want %.2f", got, partOfNomadP99)
+	}
+	if got := ours.perSecond() / bare.perSecond(); got < partOfBare {
+		b.Errorf("%.2f of the requests a second of a bare handler, want %.2f", got, partOfBare)
+	}
+}
+
+// bareBody is the environment variable with the file that the bare handler sends. It is there in the process that serves it.
+const bareBody = "DYNOMAD_TEST_BARE_BODY"
+
+// startBare has this program, in a process of its own as the daemon is, send the same bytes to everybody.
+func startBare(b *testing.B, body []byte) (addr string) {
+	b.Helper()
+	dir, addr := b.TempDir(), freeAddr(b)
+	file := filepath.Join(dir, "body")
+	if err := os.WriteFile(file, body, 0o600); err != nil {
+		b.Fatal(err)
+	}
+	p, err := nomadtest.StartProcess(b.Context(), nomadtest.Command{
+		Name: "bare", Path: os.Args[0], Args: []string{"-test.run=^TestBareHandler$", "-test.timeout=10m"}, Log: filepath.Join(dir, "bare.log"),
+		Env: []string{bareBody + "=" + file, "DYNOMAD_TEST_BARE_ADDR=" + addr},
+		Ready: func(ctx context.Context) error {
+			conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+			if err == nil {
+				err = conn.Close()
+			}
+			return err
+		},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := p.Kill(); err != nil {
+			b.Error(err)
+		}
+	})
+	return addr
+}
+
+// TestBareHandler serves until it is killed; see startBare.
+func TestBareHandler(t *testing.T) {
+	file := os.Getenv(bareBody)
+	if file == "" {
+		t.Skip("a part of BenchmarkCluster_dynos")
+	}
+	body, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	router := mux.NewRouter()
+	router.HandleFunc("/apps/{app}/dynos", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+		_, _ = w.Write(body)
+	}).Methods(http.MethodGet)
+	srv := server.HTTPServer(router, nil)
+	srv.Addr = os.Getenv("DYNOMAD_TEST_BARE_ADDR")
+	t.Fatal(srv.ListenAndServe())
+}
