@@ -5,6 +5,9 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LINT    := v2.15.0
 PKGS    := ./...
 
+# Tests that are about time and faults, not about what the daemon may do: they are not run again with ACLs on.
+NO_ACL := chaos|[aA]way|agentsKilled|UnderLoad|underLoad|badReleases|scaleAround|Soon|TestState$$|TooLong|HeapDump|idle|Forgets
+
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -41,8 +44,8 @@ unit: ## unit tests with the race detector, in random order
 
 .PHONY: cluster
 cluster: build ## tests on a real Nomad, Consul, Traefik and Docker
-	@tools/gotest.sh $(GO) test -race -tags integration -p 1 -count=1 -timeout 20m ./jobs ./nomad/... ./cmd/...
-	@DYNOMAD_TEST_ACL=1 tools/gotest.sh $(GO) test -race -tags integration -p 1 -count=1 -timeout 20m ./cmd/dynomad
+	@tools/gotest.sh $(GO) test -race -tags integration -p 1 -parallel 4 -count=1 -timeout 20m ./jobs ./nomad/... ./cmd/...
+	@DYNOMAD_TEST_ACL=1 tools/gotest.sh $(GO) test -race -tags integration -parallel 4 -count=1 -timeout 20m -skip '$(NO_ACL)' ./cmd/dynomad
 
 .PHONY: lint
 lint: bin/golangci-lint ## formatting, vet and linters
@@ -69,8 +72,9 @@ bench: setup tools ## benchmarks, at last beside Nomad on a cluster with 200 dyn
 	DYNOMAD_TEST_BENCH=1 $(GO) test -tags integration -run '^$$' -bench Cluster -benchtime 1x -timeout 20m ./cmd/dynomad
 
 .PHONY: soak
-soak: setup tools ## tests that take long: an idle daemon's requests over minutes
-	DYNOMAD_TEST_SOAK=1 $(GO) test -race -tags integration -count=1 -timeout 40m -run Cluster_idle -v ./cmd/dynomad
+soak: setup tools ## tests that take long: several nodes, outages, random kills, an idle daemon's requests over minutes
+	DYNOMAD_TEST_SOAK=1 tools/gotest.sh $(GO) test -race -tags integration -count=1 -parallel 1 -timeout 60m \
+		-run 'Cluster_(idle|nodes|outages|writesWhileAway|chaos)' -v ./cmd/dynomad
 
 .PHONY: fuzz
 fuzz: ## each fuzz test for a minute

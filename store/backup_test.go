@@ -5,7 +5,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -298,7 +297,7 @@ func TestReadKey(t *testing.T) {
 		t.Error("a key was made")
 	}
 	made := must[Key](t)(LoadKey(path))
-	if got := must[Key](t)(ReadKey(path)); !bytes.Equal(got, made) || fmt.Sprint(got) != "redacted" {
+	if got := must[Key](t)(ReadKey(path)); !bytes.Equal(got, made) {
 		t.Error("another key was read than was made")
 	}
 }

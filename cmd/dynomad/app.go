@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -58,7 +59,7 @@ type app struct {
 
 	holder    consul.Holder
 	lock      *consul.Lock
-	registrar *consul.Registrar
+	registrar atomic.Pointer[consul.Registrar] // nil at first
 
 	installation string
 	closers      []closer // closed last to first
@@ -119,10 +120,10 @@ func (a *app) start(ctx context.Context) error {
 		return err
 	}
 	a.startBackground(ctx)
-	if err := a.startFallback(ctx); err != nil {
+	if err := a.listen(ctx); err != nil {
 		return err
 	}
-	return a.listen(ctx)
+	return a.startFallback(ctx) // last: a free port must not be one that another listener was told to take
 }
 
 // openStore takes the data folder for this process alone and opens what is in it.

@@ -20,6 +20,7 @@ type backupOptions struct {
 	File    string
 	Force   bool // replace File
 	WithKey bool // File is a tar with the key too
+	Warn    io.Writer
 }
 
 func backupCommand(ctx context.Context, getenv func(string) string) *cobra.Command {
@@ -41,6 +42,7 @@ func backupCommand(ctx context.Context, getenv func(string) string) *cobra.Comma
 			return err
 		}
 		o.File = args[0]
+		o.Warn = cmd.ErrOrStderr()
 		return backup(ctx, o, cmd.OutOrStdout())
 	}
 	return cmd
@@ -105,7 +107,7 @@ func (o backupOptions) sayKey(out io.Writer, keyPath string, keyErr error) {
 	case o.WithKey:
 		say(out, "It holds the key: whoever can read it can read every config var. Keep it where only you can.\n")
 	case keyErr != nil:
-		say(out, "WARNING: its config vars may be lost: %v.\n", keyErr)
+		say(o.Warn, "WARNING: without the key its config vars are lost: %v.\n", keyErr)
 	default:
 		say(out, "Its config vars are encrypted, and the key is not in it: keep a copy of %s as well, apart from the backups.\n", keyPath)
 	}

@@ -203,7 +203,7 @@ func TestBackup_key(t *testing.T) {
 			var out bytes.Buffer
 			fails(t, backup(t.Context(), backupOptions{DataDir: dir, File: filepath.Join(to, "b.tar"), WithKey: true}, &out), tt.want)
 			wantFiles(t, to)
-			err := backup(t.Context(), backupOptions{DataDir: dir, File: filepath.Join(to, "b.db")}, &out)
+			err := backup(t.Context(), backupOptions{DataDir: dir, File: filepath.Join(to, "b.db"), Warn: &out}, io.Discard)
 			if err != nil || !strings.Contains(out.String(), "WARNING") || !strings.Contains(out.String(), tt.want) {
 				t.Errorf("without the key: %v, %s", err, out.String())
 			}

@@ -136,11 +136,11 @@ func TestDeploy_badWorker(t *testing.T) {
 	if notice := d.waitNotice(app, "mistake", "left out"); !strings.Contains(notice, "exit code 4") {
 		t.Errorf("the type that never ran says %q", notice)
 	}
-	worker := d.waitDynos(app, "worker", time.Minute, allReady(1))
 	d.waitDynos(app, "mistake", time.Minute, func(list []dyno) bool {
 		return len(list) == 1 && list[0].State == "app-crashed" && strings.Contains(list[0].AdditionalInfo, "exit code 4")
 	})
 	d.waitDeployed(app)
+	worker := d.waitDynos(app, "worker", time.Minute, allReady(1)) // Nomad's revert may have replaced the first one
 	d.do(http.MethodPatch, "/apps/"+app+"/formation/worker", `{"command":"/app crash 5"}`, http.StatusOK, nil)
 	if notice := d.waitNotice(app, "worker", "held at the last good"); !strings.Contains(notice, "exit code 5") || !strings.Contains(notice, "/app worker") {
 		t.Errorf("the worker says %q", notice)
@@ -226,30 +226,42 @@ func TestDeploy_scaleAroundBadRelease(t *testing.T) {
 // come without pause.
 func TestDeploy_underLoad(t *testing.T) {
 	d := startDaemon(t, append(quick(), "DYNOMAD_DRAIN=6s")...)
-	for _, quantity := range []int{1, 4} {
-		app := fmt.Sprintf("loaded%d", quantity)
-		d.serving(app, quantity)
-		app += "-default"
-		visitors := d.visitors(app, 4)
-		d.build(app, "")
-		d.waitRelease(app, 2, "succeeded")
-		d.do(http.MethodPatch, "/apps/"+app+"/config-vars", `{"COLOR":"red"}`, http.StatusOK, nil)
-		d.waitRelease(app, 3, "succeeded")
-		d.do(http.MethodPatch, "/apps/"+app+"/formation/web", `{"size":"gp3"}`, http.StatusOK, nil)
-		d.waitDynos(app, "web", time.Minute, func(list []dyno) bool {
-			return allReady(quantity)(list) && !slices.ContainsFunc(list, func(y dyno) bool { return y.Size != "gp3" })
-		})
-		d.do(http.MethodPost, "/apps/"+app+"/releases", `{"release":"1"}`, http.StatusCreated, nil)
-		d.waitRelease(app, 4, "succeeded")
-		d.waitSettled(app, quantity)
-		total, failed := visitors()
-		t.Logf("%d dynos: %d requests", quantity, total)
-		if failed != "" || total < 100 {
-			t.Errorf("%d dynos: of %d requests failed: %s", quantity, total, failed)
+	t.Cleanup(d.deleteAll)
+	t.Run("both", func(t *testing.T) { // as a group, so that nothing else runs beside it
+		for _, quantity := range []int{1, 4} {
+			app := fmt.Sprintf("loaded%d", quantity)
+			d.serving(app, quantity)
+			t.Run(app, func(t *testing.T) {
+				t.Parallel()
+				mine := *d
+				mine.tb = t
+				mine.changeUnderLoad(t, app+"-default", quantity)
+			})
 		}
-		if page := d.page(app, "/env"); strings.Contains(page, "COLOR") {
-			t.Errorf("rolled back to v1, dynos have %s", page)
-		}
+	})
+}
+
+func (d *daemon) changeUnderLoad(t *testing.T, app string, quantity int) {
+	t.Helper()
+	visitors := d.visitors(app, 4)
+	d.build(app, "")
+	d.waitRelease(app, 2, "succeeded")
+	d.do(http.MethodPatch, "/apps/"+app+"/config-vars", `{"COLOR":"red"}`, http.StatusOK, nil)
+	d.waitRelease(app, 3, "succeeded")
+	d.do(http.MethodPatch, "/apps/"+app+"/formation/web", `{"size":"gp3"}`, http.StatusOK, nil)
+	d.waitDynos(app, "web", time.Minute, func(list []dyno) bool {
+		return allReady(quantity)(list) && !slices.ContainsFunc(list, func(y dyno) bool { return y.Size != "gp3" })
+	})
+	d.do(http.MethodPost, "/apps/"+app+"/releases", `{"release":"1"}`, http.StatusCreated, nil)
+	d.waitRelease(app, 4, "succeeded")
+	d.waitSettled(app, quantity)
+	total, failed := visitors()
+	t.Logf("%d dynos: %d requests", quantity, total)
+	if failed != "" || total < 100 {
+		t.Errorf("%d dynos: of %d requests failed: %s", quantity, total, failed)
+	}
+	if page := d.page(app, "/env"); strings.Contains(page, "COLOR") {
+		t.Errorf("rolled back to v1, dynos have %s", page)
 	}
 }
 

@@ -153,7 +153,7 @@ const (
 // TestCluster_agentsKilled kills Nomad, then Consul, under a running daemon, while something happens to a dyno. When the agent
 // is back the view is soon right again, with the same dynos.
 func TestCluster_agentsKilled(t *testing.T) {
-	t.Parallel()
+	// not in parallel: it is about seconds
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	cluster, err := nomadtest.Start(ctx, nomadtest.Config{NoTraefik: true})

@@ -28,6 +28,7 @@ type pictured struct {
 	tb      testing.TB
 	api     http.Handler
 	config  server.Config
+	store   *store.Store
 	view    *view.View
 	app     string // its id
 	index   uint64 // of Nomad
@@ -66,6 +67,7 @@ func newPictured(tb testing.TB) *pictured {
 			tb.Error(err)
 		}
 	})
+	s.store = kept
 	if err := kept.EnsureRoot(tb.Context(), dynomad.EnsureRoot(s.now, uuid.NewString(), "root")); err != nil {
 		tb.Fatal(err)
 	}
@@ -176,6 +178,22 @@ func (s *pictured) reset(allocs ...jobs.Alloc) {
 	s.view.Reset("default", jobs.Snapshot{Jobs: []jobs.JobInfo{s.job()}, Contents: []jobs.VersionContent{s.content()}, Allocs: allocs})
 }
 
+// failRollout records that what is wanted of the web has failed, as the loop does.
+func (s *pictured) failRollout() {
+	s.tb.Helper()
+	state, err := s.store.AppState(s.tb.Context(), s.app)
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	web, _ := state.Type(dynomad.Web)
+	_, err = s.store.EndRollout(s.tb.Context(), s.app, dynomad.RolloutEnd{Records: []dynomad.TypeRecord{
+		{TypeID: web.ID, Failed: new(web.Definition()), Reason: "It crashed.", State: dynomad.StateAppCrashed},
+	}})
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+}
+
 func stop(a *jobs.Alloc) {
 	a.Desired, a.Client = api.AllocDesiredStatusStop, api.AllocClientStatusComplete
 	a.Task.State, a.Task.Finished = "dead", a.Modified
@@ -235,6 +253,7 @@ func TestDynos_kept(t *testing.T) {
 		{"its end", func() { s.do(http.MethodPatch, "/apps/x-default", `{"maintenance":false}`) }},
 		{"a type less", func() { s.do(http.MethodDelete, "/apps/x-default/formation/worker", "") }},
 		{"the name's next app", func() { s.do(http.MethodDelete, "/apps/x-default", ""); s.create() }},
+		{"a rollout that failed", s.failRollout},
 		{"its job", func() { s.release = 1; s.reset(s.alloc("worker", 0, nil)) }},
 		{"no job any more", func() { s.view.Reset("default", jobs.Snapshot{}) }},
 	} {

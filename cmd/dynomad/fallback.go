@@ -72,10 +72,11 @@ func (a *app) startFallback(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.registrar = a.consul.NewRegistrar(service, a.lock.Held, log)
+	registrar := a.consul.NewRegistrar(service, a.lock.Held, log)
+	a.registrar.Store(registrar)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	group := newGroup()
-	group.start(func() { a.registrar.Run(ctx) })
+	group.start(func() { registrar.Run(ctx) })
 	a.onClose("registration", func(closing context.Context) error {
 		cancel()
 		return group.wait(closing)

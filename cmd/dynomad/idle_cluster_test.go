@@ -33,7 +33,11 @@ var ownTimes = map[string]int{
 	"nomad GET /v1/nodes":                            1,
 	"nomad GET /v1/node/*":                           1,
 	"nomad GET /v1/event/stream":                     0, // one for ever
+	"nomad GET /v1/vars":                             1, // a long poll of 5 minutes, and after each change of a variable
 	"consul GET /v1/status/leader":                   1, // every 5 s
+	"consul GET /v1/kv/dynomad/*/lock":               1, // every 10 s: these three keep the lock and the fallback's check
+	"consul PUT /v1/session/renew/*":                 1,
+	"consul PUT /v1/agent/check/update/*":            1,
 	"consul GET /v1/health/state/critical":           2, // a long poll, of 5 s after a start, then twice as long each time up to a minute
 	"consul GET /v1/health/state/any":                2, // after each of those
 }
@@ -49,6 +53,7 @@ func TestCluster_idle(t *testing.T) {
 	l := &listener{nomad: proxyTo(t, cluster.NomadAddr()), consul: proxyTo(t, cluster.ConsulAddr())}
 	d := startDaemonOn(t, cluster, append(quick(), "NOMAD_ADDR=http://"+l.nomad.Addr(), "CONSUL_HTTP_ADDR="+l.consul.Addr(),
 		"DYNOMAD_CHECK_INTERVAL=10s", "DYNOMAD_DEPLOY_TIMEOUT=5m", "DYNOMAD_SIZES="+tinySizes(t), "DYNOMAD_DEFAULT_SIZE=tiny")...)
+	t.Cleanup(d.deleteAll)
 	over := idleShort
 	if os.Getenv("DYNOMAD_TEST_SOAK") != "" {
 		over = idleLong

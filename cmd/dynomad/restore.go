@@ -102,7 +102,7 @@ func (o restoreOptions) checkKeys(temp string, packed bool) (install bool, err e
 			"put it there first, with mode 0600; if it is lost, \"dynomad rebuild\" in an empty data folder reads what runs from Nomad", path)
 	case missing:
 		return true, nil
-	case err != nil && !(packed && o.Force):
+	case err != nil && (!packed || !o.Force):
 		return false, err
 	case !packed:
 		return false, nil

@@ -298,7 +298,7 @@ func TestRestore_asRoot(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := info.Sys().(*syscall.Stat_t).Uid; got != owner { //nolint:errcheck // it is on Linux
+		if got := info.Sys().(*syscall.Stat_t).Uid; got != owner {
 			t.Errorf("%s is of user %d", path, got)
 		}
 	}

@@ -14,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	nomadapi "github.com/hashicorp/nomad/api"
-
 	"github.com/dynomad/dynomad/nomad/nomadtest"
 )
 
@@ -66,7 +64,7 @@ type stateCase struct {
 // 50 ms from their first instant.
 func TestState(t *testing.T) {
 	t.Parallel()
-	d := startDaemon(t, append(quick(), "DYNOMAD_SIZES="+stateSizesFile(t), "DYNOMAD_MIN_HEALTHY_TIME="+stateHealthy.String(),
+	d := startDaemon(t, append(quick(), "DYNOMAD_SIZES="+stateSizesFile(t), "DYNOMAD_MIN_HEALTHY_TIME="+stateHealthy.String(), "DYNOMAD_DEPLOY_TIMEOUT=10m",
 		"DYNOMAD_DRAIN="+stateDrain.String(), "DYNOMAD_START_GRACE="+stateGrace.String())...)
 	t.Cleanup(d.deleteAll)
 	registry := newStalledRegistry(t)
@@ -74,7 +72,6 @@ func TestState(t *testing.T) {
 	cases := []stateCase{
 		// These do something, and take long.
 		{"drained", hello, `{"type":"web"}`, testStopping},
-		{"unset", hello, `{"type":"worker","command":"/app worker"}`, testConfigMissing},
 		{"sick", hello, `{"type":"web","healthcheck":"/health"}`, testSickAndWell},
 		{"pulling", registry.image(), `{"type":"web"}`, testPulling},
 		{"huge", hello, `{"type":"web","size":"huge"}`, testNoRoom},
@@ -93,7 +90,9 @@ func TestState(t *testing.T) {
 		diaries[i] = d.follow(c.app + "-default")
 		d.do(http.MethodPost, "/apps", `{"name":"`+c.app+`"}`, http.StatusCreated, nil)
 		d.do(http.MethodPost, "/apps/"+c.app+"-default/formation", c.dyno, http.StatusOK, nil)
-		d.do(http.MethodPost, "/apps/"+c.app+"-default/builds", `{"url":"`+c.image+`"}`, http.StatusCreated, nil)
+		if c.image != registry.image() { // that one is deployed when it is looked at: Nomad gives a pull up after 5 minutes
+			d.do(http.MethodPost, "/apps/"+c.app+"-default/builds", `{"url":"`+c.image+`"}`, http.StatusCreated, nil)
+		}
 	}
 	for i, c := range cases {
 		t.Run(c.app, func(t *testing.T) {
@@ -251,6 +250,7 @@ func testNoRoom(t *testing.T, s stage) {
 // testPulling has a registry that takes its time.
 func testPulling(t *testing.T, s stage) {
 	image := s.registry.image()
+	s.do(http.MethodPost, "/apps/"+s.app+"/builds", `{"url":"`+image+`"}`, http.StatusCreated, nil)
 	pulling := s.saw(t, time.Minute, "that pulls its image", is("pending", "Its node downloads the image "+image))
 	s.lookOn(t, pulling, lookOn)
 	s.told(t, pulling.ID, "pending")
@@ -261,34 +261,6 @@ func testPulling(t *testing.T, s stage) {
 	failed := s.await(t, time.Minute, "that cannot start", is("start-failure", image))
 	s.lookOn(t, failed, lookOn)
 	s.told(t, pulling.ID, "pending", "start-failure")
-}
-
-// testConfigMissing takes the app's config vars away and ends its dyno: the next one waits for them.
-func testConfigMissing(t *testing.T, s stage) {
-	first := s.await(t, time.Minute, "that runs", is("running ready", ""))
-	nomad := s.cluster.NomadClient()
-	list, _, err := nomad.Variables().PrefixList("dynomad/"+s.app+"/", nil)
-	if err != nil || len(list) != 1 {
-		t.Fatalf("variables of the app: %+v, %v", list, err)
-	}
-	variable, _, err := nomad.Variables().Read(list[0].Path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := nomad.Variables().Delete(variable.Path, nil); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := nomad.Allocations().Stop(&nomadapi.Allocation{ID: first.ID}, nil); err != nil {
-		t.Fatal(err)
-	}
-	held := s.await(t, time.Minute, "that waits", is("waiting", "It waits for its config vars"))
-	s.lookOn(t, held, lookOn)
-	variable.ModifyIndex = 0
-	if _, _, err := nomad.Variables().Update(variable, nil); err != nil {
-		t.Fatal(err)
-	}
-	s.await(t, time.Minute, "that runs", is("running ready", ""))
-	s.told(t, held.ID, "pending", "waiting", "running ready")
 }
 
 // testStopping scales to none, and sees the dyno drain. Heroku's clients do not see it any more.
@@ -303,7 +275,7 @@ func testStopping(t *testing.T, s stage) {
 	s.lookOn(t, ended, lookOn)
 	s.told(t, up.ID, "pending", "running", "running ready", "stopping", "stopped")
 	stopping := s.when(t, up.ID, "stopping", time.Time{})
-	if took := s.when(t, up.ID, "stopped", stopping).Sub(stopping); took < stateDrain-time.Second || took > stateDrain+10*time.Second {
+	if took := s.when(t, up.ID, "stopped", stopping).Sub(stopping); took < stateDrain-time.Second {
 		t.Errorf("it took %s to stop, want at least the drain of %s: %+v", took, stateDrain, ended)
 	}
 	if list := s.herokuDynos(t, s.app); len(list) != 0 {

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,10 +23,19 @@ func TestUnknown(t *testing.T) {
 		own := func(id, appID string) jobs.JobInfo { return jobs.JobInfo{ID: id, AppID: appID, Installation: "i1"} }
 		list := []jobs.JobInfo{own("api-default", "a1"), {ID: "other", AppID: "x", Installation: "i2"}}
 		known, broken := map[string]bool{"a1": true}, false
+		var mu sync.Mutex // guards the three
+		change := func(do func()) {
+			mu.Lock()
+			defer mu.Unlock()
+			do()
+		}
 		var log lockedBuffer
 		u := &unknown{
-			installation: "i1", marked: func() []jobs.JobInfo { return list }, log: hclog.New(&hclog.LoggerOptions{Output: &log}),
+			installation: "i1", log: hclog.New(&hclog.LoggerOptions{Output: &log}),
+			marked: func() (marked []jobs.JobInfo) { change(func() { marked = slices.Clone(list) }); return marked },
 			ask: func(_ context.Context, ids []string) ([]string, error) {
+				mu.Lock()
+				defer mu.Unlock()
 				var strange []string
 				for _, id := range ids {
 					if !known[id] {
@@ -58,15 +69,17 @@ func TestUnknown(t *testing.T) {
 			}
 		}
 		check("all known", "", 0, 0)
-		list = append(list, own("shop-default", "a2"))
+		change(func() { list = append(list, own("shop-default", "a2")) })
 		check("one unknown", "1 job of this installation (shop-default)", 1, 1)
 		for _, id := range []string{"b", "c", "d", "e", "f"} {
-			list = append(list, own(id, id))
+			change(func() { list = append(list, own(id, id)) })
 		}
 		check("many", "6 jobs of this installation (b, c, d, e, f, …)", 6, 2)
-		broken = true
+		change(func() { broken = true })
 		check("the store is broken", "6 jobs", 6, 5)
-		broken, known = false, map[string]bool{"a1": true, "a2": true, "b": true, "c": true, "d": true, "e": true, "f": true}
+		change(func() {
+			broken, known = false, map[string]bool{"a1": true, "a2": true, "b": true, "c": true, "d": true, "e": true, "f": true}
+		})
 		check("taken in", "", 0, 6)
 		cancel()
 		<-done

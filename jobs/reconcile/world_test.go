@@ -3,6 +3,7 @@ package reconcile_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -168,7 +169,9 @@ func (w *world) edit(id string, change func(*record)) {
 func (w *world) get(id string) record {
 	w.store.mu.Lock()
 	defer w.store.mu.Unlock()
-	return *w.store.apps[id]
+	r := *w.store.apps[id]
+	r.releases, r.types = slices.Clone(r.releases), slices.Clone(r.types) // the loop changes them in place
+	return r
 }
 
 // running fails unless an app's job is registered, not stopped, ours and with one web of an image and count.

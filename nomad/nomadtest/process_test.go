@@ -87,6 +87,51 @@ func TestReservePorts_blocksAreDisjoint(t *testing.T) {
 	}
 }
 
+func TestPickMore_isOfTheBlock(t *testing.T) {
+	t.Parallel()
+	ports, held, err := reservePorts(t.Context(), Ports{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = held.Close() })
+	more, err := pickMore(t.Context(), held, 12)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := make(map[int]bool)
+	for _, port := range ports.fields() {
+		seen[*port] = true
+	}
+	for _, port := range more {
+		if seen[port] || port >= ports.DynamicMin {
+			t.Errorf("port %d is one of %+v", port, ports)
+		}
+		seen[port] = true
+	}
+	if _, err := pickMore(t.Context(), held, morePorts+1); err == nil {
+		t.Error("more ports were picked than the block has")
+	}
+}
+
+func TestConfig_several(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		config Config
+		ok     bool
+	}{
+		{Config{}, true},
+		{Config{Servers: 3, Clients: 2}, true},
+		{Config{DataDir: "x"}, true},
+		{Config{Servers: 3}, false},
+		{Config{Clients: 1}, false},
+		{Config{Servers: 1, Clients: 1, DataDir: "x"}, false},
+	} {
+		if err := tt.config.checkAgents(); (err == nil) != tt.ok {
+			t.Errorf("%+v: got %v, want it to be valid: %t", tt.config, err, tt.ok)
+		}
+	}
+}
+
 func TestReservePorts_fixedOneIsTaken(t *testing.T) {
 	t.Parallel()
 	taken, err := listenLoopback(t.Context(), 0)

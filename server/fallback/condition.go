@@ -34,23 +34,23 @@ func conditionOf(s dynomad.AppState, dynos []dynomad.Dyno, oldest time.Time) con
 		return unavailable
 	}
 	pending := s.Wanted.Status == dynomad.ReleasePending
-	if pending && s.Wanted.Version == 1 {
+	alive, soon := webDynos(dynos, oldest)
+	if soon || (pending && (s.Wanted.Version == 1 || !alive)) {
 		return starting
 	}
-	alive := false
+	return unavailable
+}
+
+// webDynos reports whether an app has web dynos that were not told to stop, and whether one of them is ready or soon will be.
+func webDynos(dynos []dynomad.Dyno, oldest time.Time) (alive, soon bool) {
 	for _, d := range dynos {
 		if d.Type != dynomad.Web || d.State == dynomad.StateStopping || d.State == dynomad.StateStopped {
 			continue
 		}
 		alive = true
-		if d.Ready || (onItsWay(d.State) && d.CreatedAt.After(oldest)) {
-			return starting
-		}
+		soon = soon || d.Ready || (onItsWay(d.State) && d.CreatedAt.After(oldest))
 	}
-	if pending && !alive {
-		return starting
-	}
-	return unavailable
+	return alive, soon
 }
 
 // onItsWay reports whether a dyno that is not ready may soon be.

@@ -17,16 +17,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func bodyOf(t *testing.T, resp *http.Response) string {
-	t.Helper()
-	defer resp.Body.Close() //nolint:errcheck // read only
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
-
 func request(t *testing.T, method, address, host, path string) *http.Request {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, "http://"+address+path, nil)
@@ -55,55 +45,55 @@ func TestAnswers(t *testing.T) {
 		"none-default.apps.test":   {404, "not_found", "No such app", ""},
 		"elsewhere.example":        {404, "not_found", "No such app", ""},
 	} {
-		resp, body := ask(t, request(t, http.MethodGet, address, host, "/"))
-		var got struct{ ID, Message, Field string }
-		if err := json.Unmarshal([]byte(body), &got); err != nil {
-			t.Errorf("%s: %v in %s", host, err, body)
+		resp := ask(t, request(t, http.MethodGet, address, host, "/"))
+		var answer struct{ ID, Message, Field string }
+		if err := json.Unmarshal([]byte(resp.body), &answer); err != nil {
+			t.Errorf("%s: %v in %s", host, err, resp.body)
 		}
-		if resp.StatusCode != want.status || got.ID != want.id || got.Message == "" || resp.Header.Get("Content-Type") != "application/json" {
-			t.Errorf("%s: got %d %s, want %d %s as JSON", host, resp.StatusCode, body, want.status, want.id)
+		if resp.status != want.status || answer.ID != want.id || answer.Message == "" || resp.header.Get("Content-Type") != "application/json" {
+			t.Errorf("%s: got %d %s, want %d %s as JSON", host, resp.status, resp.body, want.status, want.id)
 		}
 		checkHeaders(t, host, resp, want.retry)
 
 		req := request(t, http.MethodGet, address, host, "/some/page?q=1")
 		req.Header.Set("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")
-		resp, page := ask(t, req)
-		if resp.StatusCode != want.status || !strings.Contains(page, "<h1>"+want.title+"</h1>") || !strings.Contains(page, got.Message) {
-			t.Errorf("%s: got %d %s, want %d and the page %q", host, resp.StatusCode, page, want.status, want.title)
+		page := ask(t, req)
+		if page.status != want.status || !strings.Contains(page.body, "<h1>"+want.title+"</h1>") || !strings.Contains(page.body, answer.Message) {
+			t.Errorf("%s: got %d %s, want %d and the page %q", host, page.status, page.body, want.status, want.title)
 		}
-		checkHeaders(t, host, resp, want.retry)
-		checkPage(t, resp, page)
+		checkHeaders(t, host, page, want.retry)
+		checkPage(t, page)
 		for _, inner := range []string{"s3cret", "137", "n1", "fire", "id-of", "crash"} {
-			if strings.Contains(page+body, inner) {
-				t.Errorf("%s: strangers are told %q: %s%s", host, inner, body, page)
+			if strings.Contains(page.body+resp.body, inner) {
+				t.Errorf("%s: strangers are told %q: %s%s", host, inner, resp.body, page.body)
 			}
 		}
 	}
 }
 
-func checkHeaders(t *testing.T, host string, resp *http.Response, retry string) {
+func checkHeaders(t *testing.T, host string, answer got, retry string) {
 	t.Helper()
-	got := map[string]string{}
+	headers := map[string]string{}
 	for _, name := range []string{"Retry-After", "Cache-Control", "X-Content-Type-Options", "Vary"} {
-		got[name] = resp.Header.Get(name)
+		headers[name] = answer.header.Get(name)
 	}
 	want := map[string]string{"Retry-After": retry, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Vary": "Accept"}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, headers); diff != "" {
 		t.Errorf("%s: headers (-want +got):\n%s", host, diff)
 	}
 }
 
 // checkPage wants a page that a browser shows whole under its own policy: one style, whose hash the policy has, and nothing
 // from anywhere else.
-func checkPage(t *testing.T, resp *http.Response, page string) {
+func checkPage(t *testing.T, page got) {
 	t.Helper()
-	if got := resp.Header.Get("Content-Type"); got != "text/html; charset=utf-8" {
+	if got := page.header.Get("Content-Type"); got != "text/html; charset=utf-8" {
 		t.Errorf("the page's type is %q", got)
 	}
-	_, rest, _ := strings.Cut(page, "<style>")
+	_, rest, _ := strings.Cut(page.body, "<style>")
 	style, _, found := strings.Cut(rest, "</style>")
 	sum := sha256.Sum256([]byte(style))
-	policy := resp.Header.Get("Content-Security-Policy")
+	policy := page.header.Get("Content-Security-Policy")
 	if hash := "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"; !found || !strings.Contains(policy, "style-src "+hash) {
 		t.Errorf("the policy %q does not allow the page's style (%s)", policy, hash)
 	}
@@ -111,8 +101,8 @@ func checkPage(t *testing.T, resp *http.Response, page string) {
 		t.Errorf("the policy %q allows more than it needs", policy)
 	}
 	for _, bad := range []string{"{{", "<script", "src=", "href=", "url(", "@import", " style=", "http:", "https:"} {
-		if strings.Contains(page, bad) {
-			t.Errorf("the page has %q: %s", bad, page)
+		if strings.Contains(page.body, bad) {
+			t.Errorf("the page has %q: %s", bad, page.body)
 		}
 	}
 }
@@ -123,12 +113,12 @@ func TestMethods(t *testing.T) {
 	address := serve(t, newWorld())
 	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "BREW"} {
 		for _, path := range []string{"/", "//a/../b", "/%2e%2e/", "/apps", "/healthz", "/x%00", "/" + strings.Repeat("a", 5000)} {
-			resp, body := ask(t, request(t, method, address, "kept-default.apps.test", path))
-			if resp.StatusCode != http.StatusServiceUnavailable || (body == "") != (method == "HEAD") {
-				t.Errorf("%s %.20s: got %d %q", method, path, resp.StatusCode, body)
+			resp := ask(t, request(t, method, address, "kept-default.apps.test", path))
+			if resp.status != http.StatusServiceUnavailable || (resp.body == "") != (method == "HEAD") {
+				t.Errorf("%s %.20s: got %d %q", method, path, resp.status, resp.body)
 			}
-			if n, err := strconv.Atoi(resp.Header.Get("Content-Length")); err != nil || n == 0 {
-				t.Errorf("%s %.20s: Content-Length is %q", method, path, resp.Header.Get("Content-Length"))
+			if n, err := strconv.Atoi(resp.header.Get("Content-Length")); err != nil || n == 0 {
+				t.Errorf("%s %.20s: Content-Length is %q", method, path, resp.header.Get("Content-Length"))
 			}
 		}
 	}
@@ -227,7 +217,7 @@ func TestReads(t *testing.T) {
 	w := newWorld()
 	h := New(Config{Domain: "apps.test", Apps: w, Dynos: w})
 	for _, host := range []string{"", "apps.test", "x.apps.test", "a.b-c.apps.test", "elsewhere", strings.Repeat("a", 30) + "-default.apps.test"} {
-		h.(*handler).condition(t.Context(), host) //nolint:errcheck // it is what New makes
+		h.(*handler).condition(t.Context(), host)
 	}
 	if w.reads != 0 {
 		t.Errorf("the store was read %d times", w.reads)

@@ -3,6 +3,7 @@ package fallback
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"testing"
@@ -83,12 +84,24 @@ func serve(t *testing.T, w *world) string {
 	return l.Addr().String()
 }
 
-// ask sends a request for a host and gives the answer with its body read.
-func ask(t *testing.T, req *http.Request) (*http.Response, string) {
+// got is an answer.
+type got struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// ask sends a request and gives the answer, unfollowed.
+func ask(t *testing.T, req *http.Request) got {
 	t.Helper()
 	resp, err := http.DefaultTransport.RoundTrip(req)
 	if err != nil {
 		t.Fatalf("%s %s: %v", req.Method, req.URL, err)
 	}
-	return resp, bodyOf(t, resp)
+	defer resp.Body.Close() //nolint:errcheck // read only
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got{resp.StatusCode, resp.Header, string(text)}
 }
