@@ -2,6 +2,7 @@ package dynomad
 
 import (
 	"errors"
+	"io"
 	"net/url"
 	"strings"
 	"unicode/utf8"
@@ -30,81 +31,100 @@ func SplitCommand(field, command string) ([]string, error) {
 		// Nomad's driver configuration is HCL, which composes accents: the words would not arrive as they were sent.
 		return nil, Invalidf(field, "The command has letters with separate accents; write them composed (Unicode NFC).")
 	}
-	src, words, err := parseWords(command)
-	if err != nil {
+	words, err := splitWords(command)
+	var special specialError
+	switch {
+	case errors.As(err, &special):
+		return nil, Invalidf(field, "The command has %s outside of quotes. %s", special.Error(), shellHint)
+	case err != nil:
 		return nil, commandError(field, err)
 	}
-	out := make([]string, 0, len(words))
-	for _, w := range words {
-		text, err := wordText(src, w.Parts)
+	return words, nil
+}
+
+// splitWords splits a command piece by piece, each up to a # at a word's start. The grammar takes that for a comment; since
+// ours does not, the next piece begins with it, as an ordinary character. So the time it takes grows with the length only,
+// however many there are.
+func splitWords(command string) ([]string, error) {
+	atHash := syntax.NewParser(syntax.Variant(syntax.LangPOSIX), syntax.StopAt("#"))
+	anywhere := syntax.NewParser(syntax.Variant(syntax.LangPOSIX))
+	var all []string
+	for rest := command; ; {
+		words, end, err := parsePiece(atHash, rest)
+		if parse := (syntax.ParseError{}); errors.As(err, &parse) {
+			// It may have stopped inside of "$( )", where a # does begin a comment.
+			words, end, err = parsePiece(anywhere, rest)
+		}
 		if err != nil {
-			return nil, Invalidf(field, "The command has %s outside of quotes. %s", err.Error(), shellHint)
+			return nil, err
 		}
-		out = append(out, text)
-	}
-	return out, nil
-}
-
-// parseWords parses the words of a command. The grammar takes a # at a word's start for a comment; since ours does not, it
-// is escaped and the text parsed again. The source that the words' positions refer to is returned too.
-func parseWords(src string) (string, []*syntax.Word, error) {
-	for {
-		var words []*syntax.Word
-		parser := syntax.NewParser(syntax.Variant(syntax.LangPOSIX))
-		for w, err := range parser.WordsSeq(strings.NewReader(src)) {
-			if err != nil {
-				return "", nil, err
-			}
-			words = append(words, w)
+		all = append(all, words...)
+		hash := strings.IndexByte(rest[end:], '#')
+		if hash < 0 {
+			return all, nil
 		}
-		at := commentAt(src, words)
-		if at < 0 {
-			return src, words, nil
-		}
-		src = src[:at] + `\` + src[at:]
+		rest = rest[end+hash:]
 	}
 }
 
-// commentAt finds the first # that lies between words, or -1.
-func commentAt(src string, words []*syntax.Word) int {
-	from := 0
-	for _, w := range words {
-		if i := strings.IndexByte(src[from:w.Pos().Offset()], '#'); i >= 0 {
-			return from + i
+// parsePiece gives the words of a piece of a command up to the first # between words, and where the last of them ends. The
+// piece's own first character may be a #, which is part of a word.
+func parsePiece(parser *syntax.Parser, piece string) (words []string, end int, err error) {
+	src := io.Reader(strings.NewReader(piece))
+	if rest, ok := strings.CutPrefix(piece, "#"); ok {
+		src = io.MultiReader(strings.NewReader("x"), strings.NewReader(rest))
+	}
+	for w, err := range parser.WordsSeq(src) {
+		if err != nil {
+			return nil, 0, err
 		}
-		from = int(w.End().Offset())
+		if strings.Contains(piece[end:w.Pos().Offset()], "#") {
+			break
+		}
+		text, err := wordText(piece, w.Parts)
+		if err != nil {
+			return nil, 0, err
+		}
+		words, end = append(words, text), int(w.End().Offset())
 	}
-	if i := strings.IndexByte(src[from:], '#'); i >= 0 {
-		return from + i
-	}
-	return -1
+	return words, end, nil
 }
+
+// specialError is a character outside of quotes that only a shell could do something with.
+type specialError string
+
+func (e specialError) Error() string { return string(e) }
 
 // wordText puts a word's parts together from the source's own bytes: the parser's values lack carriage returns.
 func wordText(src string, parts []syntax.WordPart) (string, error) {
 	var b strings.Builder
+	end := parts[0].Pos().Offset()
 	for _, part := range parts {
 		text := src[part.Pos().Offset():part.End().Offset()]
+		if strings.Contains(src[end:part.Pos().Offset()], "#") {
+			return "", specialError("#") // a comment was read over: the line before it goes on after it
+		}
+		end = part.End().Offset()
 		switch part := part.(type) {
 		case *syntax.Lit:
 			if c := unquotedSpecial(text); c != 0 {
-				return "", errors.New(string(c))
+				return "", specialError(c)
 			}
 			b.WriteString(unescape(text, ""))
 		case *syntax.SglQuoted:
 			if part.Dollar {
-				return "", errors.New("$")
+				return "", specialError("$")
 			}
 			b.WriteString(text[1 : len(text)-1])
 		case *syntax.DblQuoted:
 			if part.Dollar {
-				return "", errors.New("$")
+				return "", specialError("$")
 			}
 			b.WriteString(unescape(text[1:len(text)-1], "$`\"\\\n"))
 		case *syntax.CmdSubst:
-			return "", errors.New(text[:1])
+			return "", specialError(text[:1])
 		default:
-			return "", errors.New("$")
+			return "", specialError("$")
 		}
 	}
 	return b.String(), nil
