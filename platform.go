@@ -16,6 +16,7 @@ type AppState struct {
 	ConfigID string     // the app's config version now
 	Config   ConfigVars // its config vars now, in the clear
 	Builds   int        // how many builds were ever made
+	Trial    *Rollout   // the rollout that runs and has yet to prove good; nil if none does
 
 	// Revision is of the state as it was read: two states with the same one are the same in all. 0 is a state of which nobody knows.
 	Revision uint64

@@ -166,7 +166,7 @@ func (in AppInput) waiting(t wantedType, taken []int) []row {
 	}
 	dynos := Waiting(WaitingInput{
 		App: in.State.App, Type: t.DynoType, Command: t.command.Text, Count: Count(in.State.App, t.DynoType), Taken: taken,
-		ReleaseVersion: in.State.Wanted.Version, Metric: in.Blocked[t.Type], Since: since,
+		ReleaseVersion: in.State.Wanted.Version, Metric: in.Blocked[t.Type], Trial: in.State.Trial, Since: since,
 	})
 	free := freeIndexes(Count(in.State.App, t.DynoType), taken)
 	rows := make([]row, len(dynos))

@@ -24,6 +24,7 @@ type WaitingInput struct {
 	Taken          []int   // indexes that have a dyno
 	ReleaseVersion int
 	Metric         *api.AllocationMetric // why Nomad cannot place them; nil if it has not said
+	Trial          *dynomad.Rollout      // that runs and has yet to prove good; nil if none does
 	Since          time.Time
 }
 
@@ -31,7 +32,7 @@ type WaitingInput struct {
 // that it stays the same for as long as it waits.
 func Waiting(in WaitingInput) []dynomad.Dyno {
 	var rows []dynomad.Dyno
-	for _, index := range freeIndexes(in.Count, in.Taken) {
+	for i, index := range freeIndexes(in.Count, in.Taken) {
 		id := derivedID(in.App.ID, in.Type.Type, strconv.Itoa(index))
 		rows = append(rows, dynomad.Dyno{
 			ID:             id,
@@ -44,12 +45,23 @@ func Waiting(in WaitingInput) []dynomad.Dyno {
 			Size:           in.Type.Size,
 			ReleaseVersion: in.ReleaseVersion,
 			State:          dynomad.StateWaiting,
-			AdditionalInfo: PlacementProblem(in.Metric),
+			AdditionalInfo: in.why(len(in.Taken) + i),
 			CreatedAt:      in.Since,
 			UpdatedAt:      in.Since,
 		})
 	}
 	return rows
+}
+
+// why says why a dyno waits that is the nth of its type, counted from 0. Nomad is not told of more dynos than it had when a
+// rollout on trial began before that has ended; see Input.Capped.
+func (in WaitingInput) why(nth int) string {
+	if in.Trial != nil {
+		if told, ok := in.Trial.Type(in.Type.Type); ok && nth >= told.Count {
+			return fmt.Sprintf("It waits for the end of the rollout of v%d.", in.Trial.Version)
+		}
+	}
+	return PlacementProblem(in.Metric)
 }
 
 // freeIndexes gives as many indexes as count has more than there are taken ones, the lowest first.

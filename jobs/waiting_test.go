@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/nomad/api"
 
 	"github.com/dynomad/dynomad"
@@ -38,6 +39,33 @@ func TestWaiting(t *testing.T) {
 	in.Count = 0
 	if rows := jobs.Waiting(in); len(rows) != 0 {
 		t.Errorf("none wanted, but %d wait", len(rows))
+	}
+}
+
+// Dynos beyond the count that a running rollout was registered with wait for its end; the others for Nomad.
+func TestWaiting_rollout(t *testing.T) {
+	t.Parallel()
+	in := jobs.WaitingInput{
+		App: dynomad.App{ID: "a1", Name: "api-default"}, Type: worker(), Count: 4, Taken: []int{1}, ReleaseVersion: 7,
+		Trial: &dynomad.Rollout{Version: 7, Trial: true, Types: []dynomad.RenderedType{{Type: "web", Count: 9}, {Type: "worker", Count: 2}}},
+	}
+	infos := func() []string {
+		var out []string
+		for _, d := range jobs.Waiting(in) {
+			out = append(out, d.TypeN+": "+d.AdditionalInfo)
+		}
+		return out
+	}
+	want := []string{
+		"worker.1: Nomad has not placed it yet.", "worker.3: It waits for the end of the rollout of v7.",
+		"worker.4: It waits for the end of the rollout of v7.",
+	}
+	if diff := cmp.Diff(infos(), want); diff != "" {
+		t.Errorf("rows (-got +want):\n%s", diff)
+	}
+	in.Trial.Types = in.Trial.Types[:1] // made after the rollout began: it starts anew with the type
+	if got := infos()[2]; got != "worker.4: Nomad has not placed it yet." {
+		t.Errorf("a new type's row is %q", got)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/dynomad/dynomad"
 )
@@ -44,7 +45,7 @@ func (s *Store) Wanted(ctx context.Context, appID string) (dynomad.Wanted, error
 // SaveApplied records what the loop did for an app.
 func (s *Store) SaveApplied(ctx context.Context, appID string, a dynomad.AppliedState, audits ...dynomad.Audit) error {
 	return s.write(ctx, func(ctx context.Context, tx *tx) error {
-		tx.touches("")
+		tx.touches(appID)
 		if err := putApplied(ctx, tx, appID, a); err != nil {
 			return err
 		}
@@ -125,6 +126,28 @@ func wanted(ctx context.Context, tx *tx, appID string) (w dynomad.Wanted, err er
 	}
 	w.Applied, err = applied(ctx, tx, appID)
 	return w, err
+}
+
+// trial is a rollout that runs and has yet to prove good.
+type trial struct {
+	appID   string
+	rollout dynomad.Rollout
+}
+
+// trials gives the rollouts of a span's apps that run and have yet to prove good.
+func trials(ctx context.Context, tx *tx, s span) ([]trial, error) {
+	scan := func(r row) (t trial, err error) {
+		err = r.Scan(&t.appID, jsonColumn{&t.rollout})
+		return t, err
+	}
+	all, err := list(ctx, tx, scan, `
+		SELECT app_id, rollout
+		FROM applied
+		WHERE app_id BETWEEN ? AND ? AND rolling_out`, s.from, s.to)
+	if err != nil {
+		return nil, fmt.Errorf("read the rollouts that run: %w", err)
+	}
+	return slices.DeleteFunc(all, func(t trial) bool { return !t.rollout.Trial }), nil
 }
 
 // applied gives what the loop last did for an app; nothing is the zero AppliedState.

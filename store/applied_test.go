@@ -62,6 +62,34 @@ func TestSaveApplied(t *testing.T) {
 	wantKind(t, s.SaveApplied(t.Context(), "none", dynomad.AppliedState{}), dynomad.NotFound)
 }
 
+// A rollout that has yet to prove good is in the app's state while it runs, also if the state was kept in memory before.
+func TestSaveApplied_trial(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	app, other := addApp(t, s, "shop"), addApp(t, s, "api")
+	trial := func() *dynomad.Rollout { return must[dynomad.AppState](t)(s.AppState(t.Context(), app.ID)).Trial }
+	rollout := dynomad.Rollout{Version: 2, Trial: true, Types: []dynomad.RenderedType{{Type: "web", Count: 1}}}
+	scaling := rollout
+	scaling.Trial = false
+	for _, step := range []struct {
+		applied dynomad.AppliedState
+		want    *dynomad.Rollout
+	}{
+		{dynomad.AppliedState{SpecHash: "a", RollingOut: true, Rollout: rollout, UpdatedAt: start}, &rollout},
+		{dynomad.AppliedState{SpecHash: "a", Rollout: rollout, UpdatedAt: start}, nil},
+		{dynomad.AppliedState{SpecHash: "b", RollingOut: true, Rollout: scaling, UpdatedAt: start}, nil},
+	} {
+		trial() // now it is kept
+		if err := s.SaveApplied(t.Context(), app.ID, step.applied); err != nil {
+			t.Fatal(err)
+		}
+		diff(t, trial(), step.want)
+		all := must[[]dynomad.AppState](t)(s.Apps(t.Context()))
+		diff(t, []*dynomad.Rollout{all[0].Trial, all[1].Trial}, []*dynomad.Rollout{nil, step.want})
+		diff(t, must[dynomad.AppState](t)(s.AppState(t.Context(), other.ID)).Trial, (*dynomad.Rollout)(nil))
+	}
+}
+
 func TestAppIDs_deletedUntilRemoved(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)

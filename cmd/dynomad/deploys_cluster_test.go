@@ -212,6 +212,11 @@ func TestDeploy_scaleAroundBadRelease(t *testing.T) {
 				return slices.ContainsFunc(list, func(y dyno) bool { return y.Release.Version == 2 })
 			})
 			scale("during")
+			if w == "during" {
+				mine.waitDynos(app, "web", 10*time.Second, func(list []dyno) bool {
+					return slices.ContainsFunc(list, func(y dyno) bool { return y.AdditionalInfo == "It waits for the end of the rollout of v2." })
+				})
+			}
 			mine.waitRelease(app, 2, "failed")
 			scale("after")
 			list := mine.waitDynos(app, "web", 90*time.Second, allReady(4))
