@@ -74,6 +74,34 @@ func TestClient_kindsOfErrors(t *testing.T) {
 	}
 }
 
+// TestClient_variableRefused tells what is not there from what the token may not see, and says which right it needs.
+func TestClient_variableRefused(t *testing.T) {
+	t.Parallel()
+	const path = "dynomad/api-default/1"
+	refused := clientOf(t, answers{"/v1/var/" + path: {"403 Permission denied"}, "/v1/vars": {"403 Permission denied"}})
+	_, has := refused.HasVariable(t.Context(), "", path)
+	_, read := refused.Variable(t.Context(), "", path)
+	_, list := (&VariableWatcher{Client: refused}).once(t.Context(), 0)
+	for capability, err := range map[string]error{
+		"read": has, "list": list, "write": refused.PutVariable(t.Context(), "", path, map[string]string{"A": "secret"}),
+		"destroy": refused.DeleteVariable(t.Context(), "", path),
+	} {
+		want := `variables { path "dynomad/*" { capabilities = ["` + capability + `"] } }`
+		if dynomad.KindOf(err) != dynomad.Unavailable || !strings.Contains(messageOf(err), want) {
+			t.Errorf("%s: got %v; want unavailable, saying %s", capability, err, want)
+		}
+	}
+	if messageOf(read) == "" || dynomad.KindOf(read) != dynomad.Unavailable {
+		t.Errorf("reading it: got %v, want unavailable", read)
+	}
+	if has, err := clientOf(t, answers{}).HasVariable(t.Context(), "", path); has || err != nil {
+		t.Errorf("where there is none: got %t, %v", has, err)
+	}
+	if has, err := clientOf(t, answers{"/v1/var/" + path: {`{"Path":"` + path + `"}`}}).HasVariable(t.Context(), "", path); !has || err != nil {
+		t.Errorf("where there is one: got %t, %v", has, err)
+	}
+}
+
 func messageOf(err error) string {
 	if e, ok := err.(*dynomad.Error); ok { //nolint:errorlint // the outermost one is meant
 		return e.Message

@@ -16,14 +16,13 @@ func (c *Client) JobSpec(ctx context.Context, namespace, id string) (*api.Job, e
 	return c.job(id, q)
 }
 
-// Variable gives what a variable holds; NotFound if there is none. Nomad's own client would take a refusal for that too
-// (api.Variables.Peek), so it is asked directly.
+// Variable gives what a variable holds; NotFound if there is none. (Asked directly, as in HasVariable.)
 func (c *Client) Variable(ctx context.Context, namespace, path string) (map[string]string, error) {
 	q, done := c.query(ctx, namespace)
 	defer done()
 	var v api.Variable
 	if _, err := c.api.Raw().Query("/v1/var/"+path, &v, q); err != nil {
-		return nil, translate("reading variable "+path, err)
+		return nil, variableError("reading variable "+path, "read", err)
 	}
 	return v.Items, nil
 }

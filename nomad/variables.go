@@ -17,15 +17,28 @@ func (c *Client) PutVariable(ctx context.Context, namespace, path string, items 
 	defer done()
 	v := &api.Variable{Namespace: c.in(namespace), Path: path, Items: items}
 	_, _, err := c.api.Variables().Update(v, w)
-	return translate("writing variable "+path, err)
+	return variableError("writing variable "+path, "write", err)
 }
 
-// HasVariable reports whether a variable exists, without keeping what it holds.
+// HasVariable reports whether a variable exists, without keeping what it holds. Nomad's own client would take a refusal for
+// no (api.Variables.Peek), so Nomad is asked directly.
 func (c *Client) HasVariable(ctx context.Context, namespace, path string) (bool, error) {
 	q, done := c.query(ctx, namespace)
 	defer done()
-	v, _, err := c.api.Variables().Peek(path, q)
-	return v != nil, translate("looking for variable "+path, err)
+	var v struct{ Path string }
+	_, err := c.api.Raw().Query("/v1/var/"+path, &v, q)
+	err = variableError("looking for variable "+path, "read", err)
+	return err == nil, ignoreMissing(err)
+}
+
+// variableError translates the error of a call about variables. Of one that Nomad refuses it says what right is missing; the
+// capability is Nomad's word for it (https://developer.hashicorp.com/nomad/docs/concepts/acl/policy, variables).
+func variableError(doing, capability string, err error) error {
+	if !refused(err) {
+		return translate(doing, err)
+	}
+	return unavailable(err, "Nomad refuses the daemon's token (%s). Its policy needs, for the namespace: variables { path \"%s*\" { capabilities = [\"%s\"] } }",
+		doing, jobs.ConfigPrefix, capability)
 }
 
 // VariableSink takes what a VariableWatcher sees.
@@ -81,7 +94,7 @@ func (w *VariableWatcher) once(ctx context.Context, index uint64) (uint64, error
 	q := (&api.QueryOptions{Namespace: w.Namespace, WaitIndex: index, WaitTime: variableWait}).WithContext(ctx)
 	list, meta, err := w.Client.api.Variables().PrefixList(jobs.ConfigPrefix, q)
 	if err != nil {
-		return 0, translate("listing variables", err)
+		return 0, variableError("listing variables", "list", err)
 	}
 	paths := make(map[string]bool, len(list))
 	for _, v := range list {
@@ -96,5 +109,5 @@ func (c *Client) DeleteVariable(ctx context.Context, namespace, path string) err
 	w, done := c.write(ctx, namespace)
 	defer done()
 	_, err := c.api.Variables().Delete(path, w)
-	return ignoreMissing(translate("removing variable "+path, err))
+	return ignoreMissing(variableError("removing variable "+path, "destroy", err))
 }
