@@ -102,6 +102,28 @@ func TestClient_variableRefused(t *testing.T) {
 	}
 }
 
+// TestClient_endsOnlyWhatItFound has a job change hands between the loop's look at it and its end.
+func TestClient_endsOnlyWhatItFound(t *testing.T) {
+	t.Parallel()
+	const theirs = `{"ID":"api-default","JobModifyIndex":9}`
+	for _, now := range []string{theirs, strings.Replace(theirs, "9", "7", 1), "404 none"} {
+		c := clientOf(t, answers{
+			"/v1/job/api-default":             {now, "{}"}, // read, then ended
+			"/v1/job/api-default/allocations": {"[]"},
+		})
+		ended, stop := c.StopJob(t.Context(), "", "api-default", 7)
+		purge := clientOf(t, answers{"/v1/job/api-default": {now, "{}"}}).Purge(t.Context(), "", "api-default", 7)
+		for what, err := range map[string]error{"ending": stop, "purging": purge} {
+			if kind := dynomad.KindOf(err); (kind == dynomad.Conflict) != (now == theirs) || (err != nil && kind != dynomad.Conflict) {
+				t.Errorf("%s, the job being %s: %v", what, now, err)
+			}
+		}
+		if ended == (now == theirs) {
+			t.Errorf("the job being %s: has ended is %t", now, ended)
+		}
+	}
+}
+
 func messageOf(err error) string {
 	if e, ok := err.(*dynomad.Error); ok { //nolint:errorlint // the outermost one is meant
 		return e.Message

@@ -104,7 +104,7 @@ func TestCluster_jobsListsOwners(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = c.Purge(context.WithoutCancel(t.Context()), "", "owned-job") })
+	t.Cleanup(func() { _ = c.Purge(context.WithoutCancel(t.Context()), "", "owned-job", registered.ModifyIndex) })
 	list, err := c.Jobs(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)

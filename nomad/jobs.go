@@ -6,6 +6,7 @@ import (
 
 	"github.com/hashicorp/nomad/api"
 
+	"github.com/dynomad/dynomad"
 	"github.com/dynomad/dynomad/jobs"
 )
 
@@ -79,10 +80,10 @@ func (c *Client) Lower(ctx context.Context, namespace, id string, counts map[str
 	return c.Register(ctx, job, modifyIndex)
 }
 
-// StopJob ends a job, which stays in Nomad's records, and reports whether all its allocations have ended. That there is none
-// is no error.
-func (c *Client) StopJob(ctx context.Context, namespace, id string) (ended bool, err error) {
-	info, ok, err := c.Job(ctx, namespace, id)
+// StopJob ends a job, which stays in Nomad's records, and reports whether all its allocations have ended. modifyIndex is the
+// JobModifyIndex that it was found to have; it is a Conflict if it has another one. That there is none is no error.
+func (c *Client) StopJob(ctx context.Context, namespace, id string, modifyIndex uint64) (ended bool, err error) {
+	info, ok, err := c.sameJob(ctx, namespace, id, modifyIndex)
 	if err != nil || !ok {
 		return err == nil, err
 	}
@@ -100,11 +101,24 @@ func (c *Client) StopJob(ctx context.Context, namespace, id string) (ended bool,
 	return !slices.ContainsFunc(allocs, func(s *api.AllocationListStub) bool { return !jobs.AllocFromStub(s).Ended() }), nil
 }
 
-// Purge removes a job and its history; that there is none is no error. All its allocations must have ended, and the clients
+// sameJob gives a job that must have this JobModifyIndex; ok is false if there is none. It is called right before a job is
+// ended: Nomad has no check-and-set for that, and the job could be somebody else's by now.
+func (c *Client) sameJob(ctx context.Context, namespace, id string, modifyIndex uint64) (info jobs.JobInfo, ok bool, err error) {
+	info, ok, err = c.Job(ctx, namespace, id)
+	if err == nil && ok && info.ModifyIndex != modifyIndex {
+		return jobs.JobInfo{}, false, dynomad.Errorf(dynomad.Conflict, "The job %s was changed by somebody else meanwhile.", id)
+	}
+	return info, ok, err
+}
+
+// Purge removes a job and its history, under the same condition as StopJob; that there is none is no error. All its allocations must have ended, and the clients
 // know of it: Nomad forgets the allocations of a purged job at once, and a client is only told by their absence. One that
 // looks at that moment may wait for them for minutes, and one that looks later misses it and has them run on until
 // something else changes on its node (nomad/node_endpoint.go, GetClientAllocs; nomad/alloc_endpoint.go, GetAllocs).
-func (c *Client) Purge(ctx context.Context, namespace, id string) error {
+func (c *Client) Purge(ctx context.Context, namespace, id string, modifyIndex uint64) error {
+	if _, ok, err := c.sameJob(ctx, namespace, id, modifyIndex); err != nil || !ok {
+		return err
+	}
 	return c.deregister(ctx, namespace, id, true)
 }
 

@@ -1,6 +1,7 @@
 package reconcile_test
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/hashicorp/nomad/api"
 
 	"github.com/dynomad/dynomad"
+	"github.com/dynomad/dynomad/nomad/nomadtest"
 )
 
 // foreignJob is a job of somebody else's that has the name of an app's.
@@ -74,6 +76,32 @@ func TestPass_foreignJobAsksNothing(t *testing.T) {
 		synctest.Wait()
 		w.running("1", "good:1", 1)
 	})
+}
+
+// TestPass_tookTheName has somebody else register a job of the name between the look at the app's own and its end: theirs stays.
+func TestPass_tookTheName(t *testing.T) {
+	for _, at := range []string{"StopJob", "Purge"} {
+		inWorldNamed(t, at, func(w *world) {
+			w.deploy("1")
+			w.start()
+			w.settle()
+			taken := false
+			w.cluster.OnCall(func(_ context.Context, c nomadtest.Call) error {
+				if c.Name == at && !c.Done && !taken {
+					taken = true
+					w.cluster.PurgeByHand(job1)
+					w.cluster.Put(foreignJob(nil))
+				}
+				return nil
+			})
+			w.change("1", func(r *record) { r.deleted = true })
+			w.settle()
+			if job := w.cluster.Spec(job1); !taken || job == nil || *job.Stop || len(job.Meta) > 0 {
+				t.Errorf("taken: %t, the job is %+v; want the other one, running", taken, job)
+			}
+			w.gone("1")
+		})
+	}
 }
 
 func TestPass_foreignService(t *testing.T) {

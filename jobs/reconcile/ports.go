@@ -32,9 +32,10 @@ type Desired interface {
 type Cluster interface {
 	Job(ctx context.Context, namespace, id string) (jobs.JobInfo, bool, error)
 	Register(ctx context.Context, job *api.Job, modifyIndex uint64) (jobs.Registered, error)
-	// StopJob ends a job, and reports whether all its dynos have ended; Purge removes a job that has none left.
-	StopJob(ctx context.Context, namespace, id string) (ended bool, err error)
-	Purge(ctx context.Context, namespace, id string) error
+	// StopJob ends a job, and reports whether all its dynos have ended; Purge removes a job that has none left. A job whose
+	// index is another is a Conflict.
+	StopJob(ctx context.Context, namespace, id string, modifyIndex uint64) (ended bool, err error)
+	Purge(ctx context.Context, namespace, id string, modifyIndex uint64) error
 	PutVariable(ctx context.Context, namespace, path string, items map[string]string) error
 	DeleteVariable(ctx context.Context, namespace, path string) error
 	// StopAlloc has an allocation replaced.

@@ -36,7 +36,7 @@ func (l *Loop) deleted(ctx context.Context, t target, have jobs.Have) (bool, err
 // deregister stops a job and, a while after its last dyno has ended, removes it. (See nomad.Client.Purge: done sooner, a node
 // could be left with dynos that nobody knows of.)
 func (l *Loop) deregister(ctx context.Context, t *target, a jobs.Action, have jobs.Have) error {
-	ended, err := l.Cluster.StopJob(ctx, t.namespace, t.name)
+	ended, err := l.Cluster.StopJob(ctx, t.namespace, t.name, have.ModifyIndex)
 	if err != nil {
 		return err
 	}
@@ -47,7 +47,7 @@ func (l *Loop) deregister(ctx context.Context, t *target, a jobs.Action, have jo
 		t.again = rolloutGap
 		return nil
 	}
-	if err := l.Cluster.Purge(ctx, t.namespace, t.name); err != nil {
+	if err := l.Cluster.Purge(ctx, t.namespace, t.name, have.ModifyIndex); err != nil {
 		return err
 	}
 	l.Log.Info("ended job", "app", t.name)

@@ -24,8 +24,8 @@ const contractHealthy = 3 * time.Second
 type contractPort interface {
 	Job(ctx context.Context, namespace, id string) (jobs.JobInfo, bool, error)
 	Register(ctx context.Context, job *api.Job, modifyIndex uint64) (jobs.Registered, error)
-	StopJob(ctx context.Context, namespace, id string) (ended bool, err error)
-	Purge(ctx context.Context, namespace, id string) error
+	StopJob(ctx context.Context, namespace, id string, modifyIndex uint64) (ended bool, err error)
+	Purge(ctx context.Context, namespace, id string, modifyIndex uint64) error
 	PutVariable(ctx context.Context, namespace, path string, items map[string]string) error
 	HasVariable(ctx context.Context, namespace, path string) (bool, error)
 	DeleteVariable(ctx context.Context, namespace, path string) error
@@ -54,6 +54,7 @@ func Contract(t *testing.T, open func(t *testing.T) ContractCluster) {
 		"an identical register moves nothing":          testIdentical,
 		"an edit and a stop move the index":            testMoves,
 		"a stopped job's dynos end":                    testStop,
+		"a job that was changed is not ended":          testStopChanged,
 		"a purge makes the index start anew":           testPurge,
 		"a job without groups is invalid":              testInvalid,
 		"a rollout without dynos succeeds":             testNothingToRollOut,
@@ -122,7 +123,7 @@ func (c *contract) remove(ctx context.Context) {
 	defer cancel()
 	err := poll(within, func(ctx context.Context) error { return c.stopped(ctx) })
 	if err == nil {
-		err = c.Cluster.Purge(within, "", c.id)
+		err = c.purge(within)
 	}
 	if err != nil {
 		c.Errorf("purging job %s: %v", c.id, err)
@@ -131,11 +132,24 @@ func (c *contract) remove(ctx context.Context) {
 
 // stopped ends the job; an error says that its dynos have not ended yet.
 func (c *contract) stopped(ctx context.Context) error {
-	ended, err := c.Cluster.StopJob(ctx, "", c.id)
+	info, _, err := c.Cluster.Job(ctx, "", c.id)
+	if err != nil {
+		return err
+	}
+	ended, err := c.Cluster.StopJob(ctx, "", c.id, info.ModifyIndex)
 	if err == nil && !ended {
 		err = fmt.Errorf("dynos of %s are up", c.id)
 	}
 	return err
+}
+
+// purge purges the job as it is now.
+func (c *contract) purge(ctx context.Context) error {
+	info, _, err := c.Cluster.Job(ctx, "", c.id)
+	if err != nil {
+		return err
+	}
+	return c.Cluster.Purge(ctx, "", c.id, info.ModifyIndex)
 }
 
 // index gives the job's JobModifyIndex.

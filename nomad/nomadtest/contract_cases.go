@@ -21,10 +21,10 @@ func testAbsent(t *testing.T, c *contract) {
 		t.Errorf("got %+v, %t, %v; want none", info, ok, err)
 	}
 	for range 2 {
-		if ended, err := c.Cluster.StopJob(t.Context(), "", c.id); err != nil || !ended {
+		if ended, err := c.Cluster.StopJob(t.Context(), "", c.id, 7); err != nil || !ended {
 			t.Errorf("ending it: %t, %v", ended, err)
 		}
-		if err := c.Cluster.Purge(t.Context(), "", c.id); err != nil {
+		if err := c.Cluster.Purge(t.Context(), "", c.id, 7); err != nil {
 			t.Errorf("purging it: %v", err)
 		}
 	}
@@ -87,6 +87,21 @@ func testStop(t *testing.T, c *contract) {
 	info, ok, err := c.Cluster.Job(t.Context(), "", c.id)
 	if err != nil || !ok || !info.Stopped || info.ModifyIndex <= applied.ModifyIndex {
 		t.Errorf("after it: %+v, %t, %v; want it stopped, index over %d", info, ok, err, applied.ModifyIndex)
+	}
+}
+
+func testStopChanged(t *testing.T, c *contract) {
+	found := c.register(c.job(0, forever), 0).ModifyIndex
+	c.Edit(c.id, func(job *api.Job) { job.TaskGroups[0].Meta = map[string]string{"edited": "yes"} })
+	if ended, err := c.Cluster.StopJob(t.Context(), "", c.id, found); ended || dynomad.KindOf(err) != dynomad.Conflict {
+		t.Errorf("ending it as it was before: %t, %v; want a conflict", ended, err)
+	}
+	c.Stop(c.id)
+	if err := c.Cluster.Purge(t.Context(), "", c.id, found); dynomad.KindOf(err) != dynomad.Conflict {
+		t.Errorf("purging it as it was before: %v, want a conflict", err)
+	}
+	if info, ok, err := c.Cluster.Job(t.Context(), "", c.id); err != nil || !ok || !info.Stopped {
+		t.Errorf("after it: %+v, %t, %v; want it there", info, ok, err)
 	}
 }
 
@@ -202,10 +217,10 @@ func everyCall(ctx context.Context, c *contract, port contractPort) map[string]e
 	_, register := port.Register(ctx, c.job(0, forever), 0)
 	_, rollout := port.Rollout(ctx, "", c.id, dynomad.AppliedState{ModifyIndex: 1, EvalID: "e"})
 	_, has := port.HasVariable(ctx, "", "dynomad/x")
-	_, stop := port.StopJob(ctx, "", c.id)
+	_, stop := port.StopJob(ctx, "", c.id, 1)
 	return map[string]error{
 		"job": job, "register": register, "rollout": rollout, "has": has,
-		"stop": stop, "purge": port.Purge(ctx, "", c.id),
+		"stop": stop, "purge": port.Purge(ctx, "", c.id, 1),
 		"put":    port.PutVariable(ctx, "", "dynomad/x", map[string]string{"A": "1"}),
 		"delete": port.DeleteVariable(ctx, "", "dynomad/x"),
 	}

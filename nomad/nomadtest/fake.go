@@ -165,10 +165,13 @@ func (f *Fake) Register(ctx context.Context, job *api.Job, modifyIndex uint64) (
 	return answer, err
 }
 
-// StopJob ends a job and reports whether all its allocations have ended.
-func (f *Fake) StopJob(ctx context.Context, namespace, id string) (ended bool, err error) {
+// StopJob ends a job, if its JobModifyIndex is the one given, and reports whether all its allocations have ended.
+func (f *Fake) StopJob(ctx context.Context, namespace, id string, modifyIndex uint64) (ended bool, err error) {
 	key := fakeKey(namespace, id)
 	err = f.call(ctx, "StopJob", key, func() error {
+		if err := f.has(key, modifyIndex); err != nil {
+			return err
+		}
 		if j := f.jobs[key]; j != nil && !*j.spec.Stop {
 			f.stopJob(key)
 		}
@@ -178,10 +181,21 @@ func (f *Fake) StopJob(ctx context.Context, namespace, id string) (ended bool, e
 	return ended && err == nil, err
 }
 
-// Purge removes a job and its history. Like Nomad it forgets allocations that have not ended: that is counted in Orphans.
-func (f *Fake) Purge(ctx context.Context, namespace, id string) error {
+// has wants a job, if there is one, to have a JobModifyIndex. f.mu is held.
+func (f *Fake) has(key string, modifyIndex uint64) error {
+	if j := f.jobs[key]; j != nil && *j.spec.JobModifyIndex != modifyIndex {
+		return dynomad.Errorf(dynomad.Conflict, "The job has the index %d, not %d.", *j.spec.JobModifyIndex, modifyIndex)
+	}
+	return nil
+}
+
+// Purge removes a job and its history, if its JobModifyIndex is the one given. Like Nomad it forgets allocations that have not ended: that is counted in Orphans.
+func (f *Fake) Purge(ctx context.Context, namespace, id string, modifyIndex uint64) error {
 	key := fakeKey(namespace, id)
 	return f.call(ctx, "Purge", key, func() error {
+		if err := f.has(key, modifyIndex); err != nil {
+			return err
+		}
 		if !f.ended(key) {
 			f.orphans++
 		}
