@@ -178,12 +178,36 @@ func (d *daemon) waitSettledWorld(w world, prefix string, within time.Duration) 
 
 // checkJobs compares the jobs in Nomad, and the variables that they read, with what is wanted.
 func (d *daemon) checkJobs(ctx context.Context, w world, prefix string) error {
-	nomad := d.cluster.NomadClient()
-	opts := (&nomadapi.QueryOptions{Prefix: prefix}).WithContext(ctx)
-	list, _, err := nomad.Jobs().List(opts)
+	list, err := d.listJobs(ctx, prefix)
 	if err != nil {
 		return err
 	}
+	return d.compareJobs(ctx, w, list)
+}
+
+// checkTold compares what Nomad was told with what is wanted. Unlike for checkJobs a job that was told to end is one that is gone,
+// and its name need not be its next app's yet: when its dynos end is up to Nomad.
+func (d *daemon) checkTold(ctx context.Context, w world, prefix string) error {
+	list, err := d.listJobs(ctx, prefix)
+	if err != nil {
+		return err
+	}
+	w = maps.Clone(w)
+	list = slices.DeleteFunc(list, func(stub *nomadapi.JobListStub) bool {
+		if stub.Stop {
+			delete(w, stub.ID)
+		}
+		return stub.Stop
+	})
+	return d.compareJobs(ctx, w, list)
+}
+
+func (d *daemon) listJobs(ctx context.Context, prefix string) ([]*nomadapi.JobListStub, error) {
+	list, _, err := d.cluster.NomadClient().Jobs().List((&nomadapi.QueryOptions{Prefix: prefix}).WithContext(ctx))
+	return list, err
+}
+
+func (d *daemon) compareJobs(ctx context.Context, w world, list []*nomadapi.JobListStub) error {
 	var got, want, wrong []string
 	for _, stub := range list {
 		got = append(got, stub.ID)

@@ -106,7 +106,12 @@ const (
 )
 
 // TestCluster_writesWhileAway makes a hundred writes of all kinds while Nomad is away. All are accepted at once, and soon after
-// its return the jobs are what the last of them wants.
+// its return Nomad was told what the last of them wants.
+//
+// When the dynos of deleted apps end, and so when their jobs can be purged, is not bounded that tightly. A Nomad client that
+// starts together with its server is refused its first question for allocations, and asks again at its first heartbeat, up to
+// 10 s later, or if that brings no news after 30 to 60 s (client/client.go, watchAllocations and registerAndHeartbeat). Seen: 8 s
+// deaf, then 6 s for drain, stop and Nomad's own plugins, then our 2 s before the purge: 17 s.
 func TestCluster_writesWhileAway(t *testing.T) {
 	t.Parallel()
 	awayFor := 15 * time.Second
@@ -144,12 +149,14 @@ func TestCluster_writesWhileAway(t *testing.T) {
 
 	restart(ctx, t, cluster.Nomad)
 	back := time.Now()
-	nomadtest.Eventually(t, time.Minute, func(ctx context.Context) error { return c.checkJobs(ctx, c.world, c.prefix) })
+	nomadtest.Eventually(t, time.Minute, func(ctx context.Context) error { return c.checkTold(ctx, c.world, c.prefix) })
 	applied := time.Since(back)
-	t.Logf("the jobs were as wanted %s after Nomad was back", applied.Round(10*time.Millisecond))
+	t.Logf("Nomad had been told all %s after it was back", applied.Round(10*time.Millisecond))
 	if applied > appliedWithin {
-		t.Errorf("the jobs were as wanted only %s after Nomad was back, want at most %s", applied, appliedWithin)
+		t.Errorf("Nomad had been told all only %s after it was back, want at most %s", applied, appliedWithin)
 	}
+	nomadtest.Eventually(t, p.settle, func(ctx context.Context) error { return c.checkJobs(ctx, c.world, c.prefix) })
+	t.Logf("the jobs of deleted apps were gone %s after Nomad was back", time.Since(back).Round(10*time.Millisecond))
 	c.check()
 	c.deleteAll()
 }
