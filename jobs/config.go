@@ -3,6 +3,7 @@ package jobs
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"strings"
 
 	"github.com/hashicorp/nomad/api"
@@ -31,6 +32,26 @@ func ConfigPath(appName, configID string) string {
 	}
 	return strings.Join([]string{configRoot, appName, configID}, "/")
 }
+
+// VariablePrefix is what the paths of all variables of one app begin with.
+func VariablePrefix(appName string) string {
+	return strings.Join([]string{configRoot, appName, ""}, "/")
+}
+
+// runMark is what the last part of the path of a one-off dyno's own variable begins with.
+const runMark = "run-"
+
+// uuid is the form of a config version's id.
+var uuid = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
+// VersionOf gives the config version that a variable of an app is of; ok is false if it is of none of any store's.
+func VersionOf(appName, path string) (id string, ok bool) {
+	id = configID(appName, path)
+	return id, uuid.MatchString(id)
+}
+
+// OfRun reports whether a variable of an app is one run's.
+func OfRun(appName, path string) bool { return strings.HasPrefix(configID(appName, path), runMark) }
 
 // ConfigItems gives the items of that variable: the config vars, and what stays the same for the app's life, which also
 // makes them never empty: Nomad refuses a variable without items.

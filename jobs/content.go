@@ -22,6 +22,7 @@ type GroupContent struct {
 	Checked       bool   // Consul checks its dynos
 	CheckPath     string // by a GET of this path; "" is by a connection
 	Port          int    // that its dynos listen on
+	ConfigPath    string // of the variable with its config vars; "" if it reads none
 	Count         int    // wanted
 	Number        uint64 // of what a dyno is named by; the same in versions between which no dyno is replaced
 }
@@ -52,6 +53,7 @@ func groupContent(tg *api.TaskGroup) GroupContent {
 		c.Image = unescape(image)
 		c.Command = words(task.Config["entrypoint"])
 		c.CPU, c.MemoryMB, c.MemoryLimitMB = limits(task.Resources)
+		c.ConfigPath = configPath(task.Templates)
 	}
 	c.Number = number(tg)
 	return c

@@ -155,23 +155,32 @@ var configRead = regexp.MustCompile(`^\{\{ with nomadVar "([^"]+)" \}\}`)
 
 // recoverConfigPath finds the path of the config vars' variable in a task's template.
 func recoverConfigPath(appName string, templates []*api.Template) (string, error) {
+	path := configPath(templates)
+	switch id := configID(appName, path); {
+	case path == "":
+		return "", errors.New("it reads no config vars")
+	case id == "" || ConfigPath(appName, id) != path:
+		return "", fmt.Errorf("its config vars are at %s, where this app has none", path)
+	}
+	return path, nil
+}
+
+// configPath gives the path of the variable that a task's templates read config vars of; "" if there is none.
+func configPath(templates []*api.Template) string {
 	for _, t := range templates {
 		if deref(t.DestPath) != configFile {
 			continue
 		}
 		if found := configRead.FindStringSubmatch(deref(t.EmbeddedTmpl)); found != nil {
-			if id := configID(appName, found[1]); id == "" || ConfigPath(appName, id) != found[1] {
-				return "", fmt.Errorf("its config vars are at %s, where this app has none", found[1])
-			}
-			return found[1], nil
+			return found[1]
 		}
 	}
-	return "", errors.New("it reads no config vars")
+	return ""
 }
 
 // configID gives the config version that a variable's path is of; "" if it is of none.
 func configID(appName, path string) string {
-	id, ok := strings.CutPrefix(path, strings.Join([]string{configRoot, appName, ""}, "/"))
+	id, ok := strings.CutPrefix(path, VariablePrefix(appName))
 	if !ok || strings.Contains(id, "/") {
 		return ""
 	}

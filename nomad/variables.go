@@ -41,6 +41,21 @@ func variableError(doing, capability string, err error) error {
 		doing, jobs.ConfigPrefix, capability)
 }
 
+// VariablePaths lists the paths of the variables that begin with a prefix.
+func (c *Client) VariablePaths(ctx context.Context, namespace, prefix string) ([]string, error) {
+	q, done := c.query(ctx, namespace)
+	defer done()
+	list, _, err := c.api.Variables().PrefixList(prefix, q)
+	if err != nil {
+		return nil, variableError("listing variables", "list", err)
+	}
+	paths := make([]string, len(list))
+	for i, v := range list {
+		paths[i] = v.Path
+	}
+	return paths, nil
+}
+
 // VariableSink takes what a VariableWatcher sees.
 type VariableSink interface {
 	// Variables gives the paths of all variables of a namespace that are ours.

@@ -18,8 +18,8 @@ func (w *world) version(job string, want uint64) {
 // variables fails unless these are all that there are.
 func (w *world) variables(want ...string) {
 	w.Helper()
-	got := slices.Sorted(maps.Keys(w.cluster.Variables()))
-	if diff := cmp.Diff(got, slices.Clone(want)); diff != "" && len(got)+len(want) > 0 {
+	got := w.paths()
+	if diff := cmp.Diff(got, slices.Sorted(slices.Values(want))); diff != "" && len(got)+len(want) > 0 {
 		w.Errorf("variables (-got +want):\n%s", diff)
 	}
 }
@@ -34,3 +34,6 @@ func (w *world) gone(id string) {
 		w.Errorf("the job of app %s is still there", id)
 	}
 }
+
+// paths lists the variables that there are.
+func (w *world) paths() []string { return slices.Sorted(maps.Keys(w.cluster.Variables())) }

@@ -138,6 +138,19 @@ func (d *desired) SaveApplied(_ context.Context, appID string, a dynomad.Applied
 	})
 }
 
+func (d *desired) AppIDByName(_ context.Context, name string) (id string, err error) {
+	err = d.do(func() error {
+		for _, r := range d.apps {
+			if r.app.Name == name && !r.deleted {
+				id = r.app.ID
+				return nil
+			}
+		}
+		return dynomad.Errorf(dynomad.NotFound, "There is no app %s.", name)
+	})
+	return id, err
+}
+
 func (d *desired) AppRemoved(_ context.Context, appID string) error {
 	return d.do(func() error {
 		r := d.apps[appID]

@@ -149,7 +149,7 @@ func TestPass_delete(t *testing.T) {
 				order = append(order, call)
 			}
 		}
-		if diff := cmp.Diff(order, []string{"Job", "StopJob", "Purge", "DeleteVariable"}); diff != "" {
+		if diff := cmp.Diff(order, []string{"Job", "StopJob", "Purge", "DeleteVariable", "VariablePaths"}); diff != "" {
 			t.Errorf("calls (-got +want):\n%s", diff)
 		}
 		w.gone("1")

@@ -19,6 +19,8 @@ type Desired interface {
 	ConfigWritten(ctx context.Context, appID, configID string) error
 	ConfigRemoved(ctx context.Context, appID, configID string) error
 	SaveApplied(ctx context.Context, appID string, a dynomad.AppliedState, audits ...dynomad.Audit) error
+	// AppIDByName gives the app that has a full name now; NotFound if there is none.
+	AppIDByName(ctx context.Context, name string) (string, error)
 	// AppRemoved ends the record of a deleted app.
 	AppRemoved(ctx context.Context, appID string) error
 	// EndRollout records all that a rollout's end changes; it reports whether a release ended by it.
@@ -37,6 +39,7 @@ type Cluster interface {
 	StopJob(ctx context.Context, namespace, id string, modifyIndex uint64) (ended bool, err error)
 	Purge(ctx context.Context, namespace, id string, modifyIndex uint64) error
 	PutVariable(ctx context.Context, namespace, path string, items map[string]string) error
+	VariablePaths(ctx context.Context, namespace, prefix string) ([]string, error)
 	DeleteVariable(ctx context.Context, namespace, path string) error
 	// StopAlloc has an allocation replaced.
 	StopAlloc(ctx context.Context, namespace, id string) error
@@ -58,6 +61,8 @@ type Live interface {
 	Releases(namespace, id string) (versions map[int]bool, fresh bool)
 	// Variable tells whether there is a variable; fresh is false while that is not known.
 	Variable(namespace, path string) (there, fresh bool)
+	// Unread gives the variables of a job's app that none of the job's live dynos reads; fresh as for Releases.
+	Unread(namespace, id string) (paths []string, fresh bool)
 	// Explain tells how an app's dynos do, whether they were told to end meanwhile or not.
 	Explain(state dynomad.AppState, now time.Time) jobs.Explained
 	// Peers tells of an allocation whether it is still up to being replaced, and how many others of its group are ready.

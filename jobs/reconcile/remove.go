@@ -73,7 +73,10 @@ func (l *Loop) settle(ctx context.Context, t target) error {
 			return nil // an old dyno still drains and could restart
 		}
 	}
-	return l.removeConfigs(ctx, t, func(c dynomad.ConfigRef) bool { return c.Written && !c.Needed })
+	if err := l.removeConfigs(ctx, t, func(c dynomad.ConfigRef) bool { return c.Written && !c.Needed }); err != nil {
+		return err
+	}
+	return l.sweep(ctx, t)
 }
 
 // endPending ends a release that has nothing to run any more, and a problem that there is no more.
@@ -118,6 +121,9 @@ func (l *Loop) cleanUp(ctx context.Context, t target) error {
 		return nil
 	}
 	if err := l.removeConfigs(ctx, t, func(c dynomad.ConfigRef) bool { return c.Written }); err != nil {
+		return err
+	}
+	if err := l.sweepDeleted(ctx, t); err != nil {
 		return err
 	}
 	if err := l.Desired.AppRemoved(ctx, t.App.ID); err != nil {

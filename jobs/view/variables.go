@@ -1,6 +1,7 @@
 package view
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/dynomad/dynomad/jobs"
@@ -36,6 +37,34 @@ func (v *View) Variable(nsName, path string) (there, fresh bool) {
 	defer v.mu.RUnlock()
 	paths, fresh := v.variables[nsName]
 	return paths[path], fresh
+}
+
+// Unread implements reconcile.Live.
+func (v *View) Unread(nsName, id string) (paths []string, fresh bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	all, listed := v.variables[nsName]
+	ns := v.namespaces[nsName]
+	if !listed || ns == nil || !ns.synced {
+		return nil, false
+	}
+	read := map[string]bool{}
+	if j := ns.jobs[id]; j != nil {
+		for _, a := range j.allocs {
+			c, ok := j.content(a)
+			if !ok && !a.Ended() {
+				return nil, false
+			}
+			read[c.ConfigPath] = read[c.ConfigPath] || !a.Ended()
+		}
+	}
+	for path := range all {
+		if jobOf(path) == id && !read[path] {
+			paths = append(paths, path)
+		}
+	}
+	slices.Sort(paths)
+	return paths, true
 }
 
 // jobOf gives the job that a variable's path names.

@@ -312,6 +312,37 @@ func TestView_unknownVersions(t *testing.T) {
 	}
 }
 
+// TestView_unread tells variables that no live dyno reads from those that one does, whatever release it says it is of.
+func TestView_unread(t *testing.T) {
+	t.Parallel()
+	s := newSeen()
+	reads := func(version uint64, path string) jobs.VersionContent {
+		c := content(version, 1)
+		c.Groups = map[string]jobs.GroupContent{"web": {Release: 1, ConfigPath: "dynomad/x-default/" + path}}
+		return c
+	}
+	ended := alloc("b", 1, 9)
+	ended.Client = api.AllocClientStatusComplete
+	s.Reset(ns, jobs.Snapshot{
+		Index: 10, Jobs: []jobs.JobInfo{info(7)}, Contents: []jobs.VersionContent{reads(0, "old"), reads(1, "ended")},
+		Allocs: []jobs.Alloc{alloc("a", 0, 9), ended},
+	})
+	if _, fresh := s.Unread(ns, "x-default"); fresh {
+		t.Error("fresh before the variables were listed")
+	}
+	s.Variables(ns, map[string]bool{"dynomad/x-default/old": true, "dynomad/x-default/ended": true, "dynomad/x-default/1": true, "dynomad/x-default2/1": true})
+	got, fresh := s.Unread(ns, "x-default")
+	if diff := cmp.Diff(got, []string{"dynomad/x-default/1", "dynomad/x-default/ended"}); diff != "" || !fresh {
+		t.Errorf("unread: %t (-got +want):\n%s", fresh, diff)
+	}
+	b := alloc("c", 0, 20)
+	b.VersionKnown = false
+	s.Apply(ns, jobs.Delta{Alloc: &b})
+	if _, fresh := s.Unread(ns, "x-default"); fresh {
+		t.Error("fresh, though nobody knows what a dyno reads")
+	}
+}
+
 // TestView_foreign passes over the allocations of jobs that are not ours: nothing is kept of them, and nobody asked.
 func TestView_foreign(t *testing.T) {
 	t.Parallel()

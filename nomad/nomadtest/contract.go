@@ -28,6 +28,7 @@ type contractPort interface {
 	Purge(ctx context.Context, namespace, id string, modifyIndex uint64) error
 	PutVariable(ctx context.Context, namespace, path string, items map[string]string) error
 	HasVariable(ctx context.Context, namespace, path string) (bool, error)
+	VariablePaths(ctx context.Context, namespace, prefix string) ([]string, error)
 	DeleteVariable(ctx context.Context, namespace, path string) error
 	Rollout(ctx context.Context, namespace, jobID string, applied dynomad.AppliedState) (jobs.Rollout, error)
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/hashicorp/nomad/api"
 
 	"github.com/dynomad/dynomad"
@@ -200,6 +201,12 @@ func testVariables(t *testing.T, c *contract) {
 		}
 	}
 	has(true)
+	for prefix, want := range map[string][]string{"dynomad/" + c.id + "/": {path}, "dynomad/" + c.id + "/w": nil} {
+		got, err := c.Cluster.VariablePaths(ctx, "", prefix)
+		if diff := cmp.Diff(got, want, cmpopts.EquateEmpty()); err != nil || diff != "" {
+			t.Errorf("paths from %s on: %v (-got +want):\n%s", prefix, err, diff)
+		}
+	}
 	if diff := cmp.Diff(c.Variable(path), items); diff != "" {
 		t.Errorf("items (-got +want):\n%s", diff)
 	}
@@ -217,9 +224,10 @@ func everyCall(ctx context.Context, c *contract, port contractPort) map[string]e
 	_, register := port.Register(ctx, c.job(0, forever), 0)
 	_, rollout := port.Rollout(ctx, "", c.id, dynomad.AppliedState{ModifyIndex: 1, EvalID: "e"})
 	_, has := port.HasVariable(ctx, "", "dynomad/x")
+	_, paths := port.VariablePaths(ctx, "", "dynomad/x")
 	_, stop := port.StopJob(ctx, "", c.id, 1)
 	return map[string]error{
-		"job": job, "register": register, "rollout": rollout, "has": has,
+		"job": job, "register": register, "rollout": rollout, "has": has, "paths": paths,
 		"stop": stop, "purge": port.Purge(ctx, "", c.id, 1),
 		"put":    port.PutVariable(ctx, "", "dynomad/x", map[string]string{"A": "1"}),
 		"delete": port.DeleteVariable(ctx, "", "dynomad/x"),

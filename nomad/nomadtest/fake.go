@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/hashicorp/nomad/api"
@@ -222,6 +224,21 @@ func (f *Fake) HasVariable(ctx context.Context, namespace, path string) (ok bool
 	key := fakeKey(namespace, path)
 	err = f.call(ctx, "HasVariable", key, func() error { _, ok = f.variables[key]; return nil })
 	return ok, err
+}
+
+// VariablePaths lists the paths of the variables that begin with a prefix.
+func (f *Fake) VariablePaths(ctx context.Context, namespace, prefix string) (paths []string, err error) {
+	key := fakeKey(namespace, prefix)
+	err = f.call(ctx, "VariablePaths", key, func() error {
+		for path := range f.variables {
+			if strings.HasPrefix(path, key) {
+				paths = append(paths, prefix+strings.TrimPrefix(path, key))
+			}
+		}
+		slices.Sort(paths)
+		return nil
+	})
+	return paths, err
 }
 
 // DeleteVariable removes a variable, if there is one.
