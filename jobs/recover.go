@@ -20,7 +20,8 @@ type Recovered struct {
 	Installation string // in the owner mark
 	// State is the app's, as the store is to have it again. What the job does not tell is empty: the ids of the space, the
 	// types, the release and the build, the config vars, descriptions and labels. Wanted is Last; both have the version, the
-	// config version, the status and the time of the register.
+	// config version, the status and the time of the register. The types' definitions are on record as good if the release is
+	// (else see Prove).
 	State   dynomad.AppState
 	Stopped bool // ended by hand: its dynos would be started again
 	// Replaced are the types whose dynos would be replaced, because the job cannot be rendered again as it is.
@@ -44,6 +45,10 @@ func Recover(s Settings, job *api.Job) (Recovered, error) {
 	r.State.Wanted.Status = dynomad.ReleasePending // until the loop has seen how its rollout ended
 	if deref(job.Stable) {
 		r.State.Wanted.Status = dynomad.ReleaseSucceeded
+		for i, t := range r.State.Types {
+			good := t.Definition()
+			r.State.Types[i].Record.Good = &good
+		}
 	}
 	submitted := time.Unix(0, deref(job.SubmitTime)).UTC()
 	r.State.Wanted.CreatedAt, r.State.Wanted.UpdatedAt = submitted, submitted
@@ -55,6 +60,22 @@ func Recover(s Settings, job *api.Job) (Recovered, error) {
 	}
 	r.noteGroups(groups)
 	return r, nil
+}
+
+// Prove takes from an earlier version of the job, the last that was rolled out well, which definitions of its types have proved
+// good: of a release whose rollout has not ended, or has failed, nobody knows that. Without them a type could be blamed for what
+// its release did, or be held at what has just failed.
+func (r *Recovered) Prove(s Settings, stable *api.Job) {
+	before, err := Recover(s, stable)
+	if err != nil {
+		r.note("The version of its job that was rolled out well last cannot be read: %s.", err)
+		return
+	}
+	for i, t := range r.State.Types {
+		if was, ok := before.State.Type(t.Type); ok {
+			r.State.Types[i].Record.Good = was.Record.Good
+		}
+	}
 }
 
 // recoverApp reads the owner mark and the names, which are in no place but in meta and in the job's own name.

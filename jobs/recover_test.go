@@ -111,8 +111,41 @@ func TestRecover_state(t *testing.T) {
 		},
 		Notes: []string{"The size of worker is one of gp1, gp1-prod, which have the same resources; it is taken for gp1."},
 	}
+	for i, t := range want.State.Types { // it runs well
+		good := t.Definition()
+		want.State.Types[i].Record.Good = &good
+	}
 	if diff := cmp.Diff(r, want); diff != "" {
 		t.Errorf("recovered (-got +want):\n%s", diff)
+	}
+}
+
+// TestRecover_onTrial reads back a job whose rollout has not ended: what is good is what the version before it had.
+func TestRecover_onTrial(t *testing.T) {
+	t.Parallel()
+	bad := worker()
+	bad.Size = "gp4"
+	in, before := baseInput(web(), bad), baseInput(worker())
+	r, err := jobs.Recover(in.Settings, rendered(t, in))
+	if err != nil || r.State.Wanted.Status != dynomad.ReleasePending {
+		t.Fatalf("the release is %+v, %v; want it pending", r.State.Wanted, err)
+	}
+	goods := func() []*dynomad.Definition {
+		return []*dynomad.Definition{r.State.Types[0].Record.Good, r.State.Types[1].Record.Good}
+	}
+	if diff := cmp.Diff(goods(), []*dynomad.Definition{nil, nil}); diff != "" {
+		t.Errorf("good without a proof (-got +want):\n%s", diff)
+	}
+	stable := rendered(t, before)
+	stable.Stable = new(true)
+	r.Prove(in.Settings, stable)
+	good := worker().Definition()
+	if diff := cmp.Diff(goods(), []*dynomad.Definition{nil, &good}); diff != "" || r.State.Types[1].Size != "gp4" {
+		t.Errorf("good, of a worker of size %s (-got +want):\n%s", r.State.Types[1].Size, diff)
+	}
+	stable.Meta = nil
+	if r.Prove(in.Settings, stable); !strings.Contains(strings.Join(r.Notes, "\n"), "cannot be read: it has no owner mark") {
+		t.Errorf("nothing is said of a version that cannot be read: %q", r.Notes)
 	}
 }
 

@@ -124,6 +124,23 @@ func TestClient_endsOnlyWhatItFound(t *testing.T) {
 	}
 }
 
+// TestClient_stableJob finds the newest version that was rolled out well.
+func TestClient_stableJob(t *testing.T) {
+	t.Parallel()
+	c := clientOf(t, answers{
+		"/v1/job/one/versions":  {`{"Versions":[{"Version":3,"Stable":false},{"Version":2,"Stable":true},{"Version":1,"Stable":true}]}`},
+		"/v1/job/none/versions": {`{"Versions":[{"Version":0,"Stable":false}]}`},
+	})
+	if job, err := c.StableJob(t.Context(), "", "one"); err != nil || *job.Version != 2 {
+		t.Errorf("got %+v, %v; want version 2", job, err)
+	}
+	for _, id := range []string{"none", "absent"} {
+		if job, err := c.StableJob(t.Context(), "", id); dynomad.KindOf(err) != dynomad.NotFound {
+			t.Errorf("%s: got %+v, %v; want that there is none", id, job, err)
+		}
+	}
+}
+
 func messageOf(err error) string {
 	if e, ok := err.(*dynomad.Error); ok { //nolint:errorlint // the outermost one is meant
 		return e.Message

@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/hashicorp/nomad/api"
+
+	"github.com/dynomad/dynomad"
 )
 
 // AllNamespaces stands for every namespace that the token may list jobs of, in Jobs.
@@ -14,6 +16,22 @@ func (c *Client) JobSpec(ctx context.Context, namespace, id string) (*api.Job, e
 	q, done := c.query(ctx, namespace)
 	defer done()
 	return c.job(id, q)
+}
+
+// StableJob gives the newest version of a job that was rolled out well, of those that Nomad keeps; NotFound if there is none.
+func (c *Client) StableJob(ctx context.Context, namespace, id string) (*api.Job, error) {
+	q, done := c.query(ctx, namespace)
+	defer done()
+	versions, _, _, err := c.api.Jobs().Versions(id, false, q) // newest first
+	if err != nil {
+		return nil, translate("reading the versions of job "+id, err)
+	}
+	for _, job := range versions {
+		if job.Stable != nil && *job.Stable {
+			return job, nil
+		}
+	}
+	return nil, dynomad.Errorf(dynomad.NotFound, "No version of the job %s was rolled out well.", id)
 }
 
 // Variable gives what a variable holds; NotFound if there is none. (Asked directly, as in HasVariable.)

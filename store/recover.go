@@ -12,7 +12,8 @@ import (
 
 // RecoveredApp is an app that was read back from the cluster.
 type RecoveredApp struct {
-	// State has no ids but the app's and the config version's; the others are made. Config is the config vars.
+	// State has no ids but the app's and the config version's; the others are made. Config is the config vars. Of the types'
+	// records only what is good is kept.
 	State dynomad.AppState
 	Audit dynomad.Audit
 }
@@ -91,8 +92,10 @@ func recoverApp(ctx context.Context, tx *tx, r RecoveredApp) error {
 		if err := putType(ctx, tx, t); err != nil {
 			return err
 		}
-		good := t.Definition() // it runs
-		if err := putRecord(ctx, tx, st.App.ID, dynomad.TypeRecord{TypeID: t.ID, Good: &good}); err != nil {
+		if t.Record.Good == nil {
+			continue
+		}
+		if err := putRecord(ctx, tx, st.App.ID, dynomad.TypeRecord{TypeID: t.ID, Good: t.Record.Good}); err != nil {
 			return err
 		}
 	}

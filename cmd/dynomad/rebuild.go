@@ -57,6 +57,7 @@ type marked interface {
 	Facts(ctx context.Context) (nomad.Facts, error)
 	Jobs(ctx context.Context, namespace string) ([]jobs.JobInfo, error)
 	JobSpec(ctx context.Context, namespace, id string) (*api.Job, error)
+	StableJob(ctx context.Context, namespace, id string) (*api.Job, error)
 	Variable(ctx context.Context, namespace, path string) (map[string]string, error)
 }
 
@@ -213,6 +214,15 @@ func (r *rebuilder) takeIn(ctx context.Context, info jobs.JobInfo) error {
 	found, err := jobs.Recover(r.settings, job)
 	if err != nil {
 		return err
+	}
+	if found.State.Wanted.Status == dynomad.ReleasePending {
+		stable, err := r.cluster.StableJob(ctx, info.Namespace, info.ID)
+		switch {
+		case err == nil:
+			found.Prove(r.settings, stable)
+		case dynomad.KindOf(err) != dynomad.NotFound:
+			return err
+		}
 	}
 	st := found.State
 	items, err := r.cluster.Variable(ctx, info.Namespace, jobs.ConfigPath(st.App.Name, st.ConfigID))

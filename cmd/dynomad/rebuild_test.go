@@ -22,6 +22,7 @@ import (
 type leftCluster struct {
 	config    *Config
 	jobs      map[string]*api.Job // by namespace and id
+	stable    map[string]*api.Job // … the last one that was rolled out well, if it is not that
 	variables map[string]map[string]string
 	away      bool
 }
@@ -33,7 +34,7 @@ func newLeftCluster(t *testing.T) *leftCluster {
 	if err := config.finish(noEnv); err != nil {
 		t.Fatal(err)
 	}
-	return &leftCluster{config: config, jobs: map[string]*api.Job{}, variables: map[string]map[string]string{}}
+	return &leftCluster{config: config, jobs: map[string]*api.Job{}, stable: map[string]*api.Job{}, variables: map[string]map[string]string{}}
 }
 
 func (c *leftCluster) Namespace() string { return "default" }
@@ -57,6 +58,13 @@ func (c *leftCluster) Jobs(_ context.Context, namespace string) ([]jobs.JobInfo,
 
 func (c *leftCluster) JobSpec(_ context.Context, namespace, id string) (*api.Job, error) {
 	return c.jobs[namespace+"/"+id], nil
+}
+
+func (c *leftCluster) StableJob(_ context.Context, namespace, id string) (*api.Job, error) {
+	if job, ok := c.stable[namespace+"/"+id]; ok {
+		return job, nil
+	}
+	return nil, dynomad.Errorf(dynomad.NotFound, "There is no good version of %s.", id)
 }
 
 func (c *leftCluster) Variable(_ context.Context, namespace, path string) (map[string]string, error) {
@@ -181,6 +189,37 @@ func TestRebuild(t *testing.T) {
 	said, err = c.rebuild(t, "")
 	if err != nil || !strings.Contains(said, "0 apps in Nomad that the database does not have, 2 that it has") {
 		t.Errorf("once more: %v\n%s", err, said)
+	}
+}
+
+// TestRebuild_onTrial reads back an app in the middle of a rollout: the definitions on record as good are those of the job's last
+// good version.
+func TestRebuild_onTrial(t *testing.T) {
+	t.Parallel()
+	c := newLeftCluster(t)
+	before := left("a1", "api", "default", "")
+	c.stable["default/api-default"] = c.run(t, "i1", before)
+	trial := left("a1", "api", "default", "")
+	trial.Wanted.Version, trial.Types[1].Size = 8, "gp4"
+	c.run(t, "i1", trial).Stable = new(false)
+	first := c.run(t, "i1", left("a2", "shop", "default", "")) // never ran well
+	first.Stable = new(false)
+	if said, err := c.rebuild(t, ""); err != nil {
+		t.Fatal(err, said)
+	}
+	s := c.open(t)
+	for name, want := range map[string]string{"api-default": "gp3", "shop-default": ""} {
+		st, err := s.AppState(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if good := st.Types[1].Record.Good; good != nil {
+			got = good.Size
+		}
+		if got != want || st.Wanted.Status != dynomad.ReleasePending {
+			t.Errorf("%s: the good size of %s is %q, its release %s; want %q and pending", name, st.Types[1].Type, got, st.Wanted.Status, want)
+		}
 	}
 }
 
