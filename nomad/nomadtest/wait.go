@@ -16,15 +16,21 @@ type permanentError struct{ error }
 
 func (e permanentError) Unwrap() error { return e.error }
 
-// poll calls try until it returns nil, a permanentError, or ctx ends. Then the last error says what was missing.
+// poll calls try until it returns nil, a permanentError, or ctx ends. Then the last error says what was missing: that of a try
+// which ctx's end cut off says only that, so the one before it is told too.
 func poll(ctx context.Context, try func(context.Context) error) error {
 	ticker := time.NewTicker(pollEvery)
 	defer ticker.Stop()
+	var before error
 	for {
 		err := try(ctx)
 		if err == nil {
 			return nil
 		}
+		if ctx.Err() != nil && before != nil {
+			return fmt.Errorf("%w: %w; before: %w", context.Cause(ctx), err, before)
+		}
+		before = err
 		var permanent permanentError
 		if errors.As(err, &permanent) {
 			return permanent.error
