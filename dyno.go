@@ -30,11 +30,13 @@ func DynoStates() []DynoState {
 	}
 }
 
-// Dyno is one running instance of a dyno type: on Nomad, an allocation.
+// Dyno is one running instance of a dyno type, or of a command that runs once: on Nomad, an allocation.
 type Dyno struct {
 	ID             string // the allocation's UUID; derived for one that is not placed yet
-	Name           string // ten digits, a dash, five lower-case letters or digits
+	Name           string // ten digits, a dash, five lower-case letters or digits; of a run as TypeN
 	TypeN          string // "web.1": allocation index + 1; shared by two dynos while one replaces the other
+	Run            bool   // it runs once: see Run. Its id, and the N of its name, are its own
+	AllocID        string // the allocation; "" for one that is not placed yet
 	AppID          string
 	AppName        string
 	Type           string

@@ -17,6 +17,7 @@ type AppState struct {
 	Config   ConfigVars // its config vars now, in the clear
 	Builds   int        // how many builds were ever made
 	Trial    *Rollout   // the rollout that runs and has yet to prove good; nil if none does
+	Runs     []Run      // by number: those that are under way, and those that ended not long ago; without what is in their Env
 
 	// Revision is of the state as it was read: two states with the same one are the same in all. 0 is a state of which nobody knows.
 	Revision uint64
@@ -62,7 +63,7 @@ type Config struct {
 // Wanted is what should run for one app, as the loop sees it.
 type Wanted struct {
 	AppState
-	Deleted bool         // the app was deleted: its job and variables are to go
+	Deleted bool         // the app was deleted: its jobs and variables are to go
 	Removed bool         // … and were seen to be gone
 	Release ConfigVars   // config vars of AppState.Wanted
 	Configs []ConfigRef  // every version that may have a variable in Nomad
@@ -74,7 +75,7 @@ type Wanted struct {
 type ConfigRef struct {
 	ID      string
 	Written bool // a variable was or may have been written
-	Needed  bool // a release that is wanted, current or pending has it
+	Needed  bool // a release that is wanted, current or pending has it, or a run that is under way
 }
 
 // appStore keeps apps. Keys are an app's full name or id.
@@ -133,6 +134,7 @@ type Platform struct {
 	spaces spaceStore
 	tokens tokenStore
 	extras extraStore
+	runs   runStore
 	view   dynoView
 	loop   waker
 	exec   executor
@@ -145,6 +147,7 @@ type Store interface {
 	spaceStore
 	tokenStore
 	extraStore
+	runStore
 }
 
 // Parts are what a Platform works with.
@@ -162,7 +165,7 @@ func NewPlatform(rules Rules, parts Parts) *Platform {
 	store := parts.Store
 	return &Platform{
 		Rules: rules, Now: parts.Now, NewID: parts.NewID,
-		apps: store, ledger: store, spaces: store, tokens: store, extras: store,
+		apps: store, ledger: store, spaces: store, tokens: store, extras: store, runs: store,
 		view: parts.View, loop: parts.Loop, exec: parts.Exec,
 	}
 }

@@ -94,7 +94,7 @@ func (c AppChange) validate() error {
 	return validTexts(fields...)
 }
 
-// DeleteApp removes an app. Its name is free at once; the loop ends its job and removes its variables.
+// DeleteApp removes an app. Its name is free at once; the loop ends its jobs and removes its variables.
 func (p *Platform) DeleteApp(ctx context.Context, key string) (AppState, error) {
 	who := PrincipalFrom(ctx)
 	check := func(app App) error {

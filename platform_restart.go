@@ -50,14 +50,17 @@ func (p *Platform) restart(ctx context.Context, types []DynoType, details string
 	return e
 }
 
-// StopDyno has one dyno replaced, named by id, name, "type.name" or "type.N". One that is ending or not placed is left to
-// what is under way. The type of the dyno is given.
+// StopDyno has one dyno replaced, or ended if it runs once; it is named by id, name, "type.name" or "type.N". One that is ending, or
+// is to be replaced and not placed, is left to what is under way. The type of the dyno is given.
 func (p *Platform) StopDyno(ctx context.Context, key, dynoKey string) (AppState, string, error) {
 	s, d, _, err := p.Dyno(ctx, key, dynoKey)
 	if err != nil {
 		return AppState{}, "", err
 	}
-	if d.ending() || !d.placed() {
+	switch {
+	case d.Run:
+		return s, d.Type, p.stopRun(ctx, s, d)
+	case d.ending() || !d.placed():
 		return s, d.Type, nil
 	}
 	stop := DynoStop{DynoID: d.ID, Type: d.Type, RequestedAt: p.Now()}

@@ -8,6 +8,7 @@ type JobInfo struct {
 	ID           string
 	Installation string // the owner mark; "" on jobs of others
 	AppID        string
+	RunID        string // of the run that it is of; "" if it is an app's
 	ModifyIndex  uint64 // Nomad's JobModifyIndex: moved by an edit, a scale or a stop, not by an identical register
 	CreateIndex  uint64 // another one after a purge: versions and indexes started anew
 	Stopped      bool
@@ -17,7 +18,7 @@ type JobInfo struct {
 func InfoFromStub(s *api.JobListStub) JobInfo {
 	installation, appID, _ := Owner(s.Meta)
 	return JobInfo{
-		Namespace: s.Namespace, ID: s.ID, Installation: installation, AppID: appID,
+		Namespace: s.Namespace, ID: s.ID, Installation: installation, AppID: appID, RunID: s.Meta[metaRun],
 		ModifyIndex: s.JobModifyIndex, CreateIndex: s.CreateIndex, Stopped: s.Stop,
 	}
 }
@@ -26,7 +27,7 @@ func InfoFromStub(s *api.JobListStub) JobInfo {
 func InfoFromJob(j *api.Job) JobInfo {
 	installation, appID, _ := Owner(j.Meta)
 	return JobInfo{
-		Namespace: deref(j.Namespace), ID: deref(j.ID), Installation: installation, AppID: appID,
+		Namespace: deref(j.Namespace), ID: deref(j.ID), Installation: installation, AppID: appID, RunID: j.Meta[metaRun],
 		ModifyIndex: deref(j.JobModifyIndex), CreateIndex: deref(j.CreateIndex), Stopped: deref(j.Stop),
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/hashicorp/nomad/api"
@@ -38,7 +39,7 @@ func VariablePrefix(appName string) string {
 	return strings.Join([]string{configRoot, appName, ""}, "/")
 }
 
-// runMark is what the last part of the path of a one-off dyno's own variable begins with.
+// runMark is what the folder of a one-off dyno's own variables begins with (see GrantPath).
 const runMark = "run-"
 
 // uuid is the form of a config version's id.
@@ -51,7 +52,9 @@ func VersionOf(appName, path string) (id string, ok bool) {
 }
 
 // OfRun reports whether a variable of an app is one run's.
-func OfRun(appName, path string) bool { return strings.HasPrefix(configID(appName, path), runMark) }
+func OfRun(appName, path string) bool {
+	return strings.HasPrefix(path, VariablePrefix(appName)+runMark)
+}
 
 // ConfigItems gives the items of that variable: the config vars, and what stays the same for the app's life, which also
 // makes them never empty: Nomad refuses a variable without items.
@@ -69,14 +72,24 @@ func ConfigItems(app dynomad.App, vars dynomad.ConfigVars) map[string]string {
 // there holds the dyno back until it is.
 func configTemplate(g Group) *api.Template {
 	var b strings.Builder
-	fmt.Fprintf(&b, "{{ with nomadVar %q }}{{ range .Tuples }}{{ .K }}={{ .V | toJSON }}\n{{ end }}{{ end }}", g.ConfigPath)
+	writeVariable(&b, strconv.Quote(g.ConfigPath))
 	fmt.Fprintf(&b, "DYNO=%s.{{ add 1 (env \"NOMAD_ALLOC_INDEX\" | parseInt) }}\n", g.Type.Type)
 	fmt.Fprintf(&b, "DYNOMAD_RELEASE=v%d\n", g.ReleaseVersion)
 	if g.Type.Type == dynomad.Web {
 		fmt.Fprintf(&b, "PORT=%d\n", g.Type.Port)
 	}
+	return envTemplate(b.String())
+}
+
+// writeVariable writes the part of a template that has all items of a Nomad variable. Its path is an expression of a template.
+func writeVariable(b *strings.Builder, path string) {
+	fmt.Fprintf(b, "{{ with nomadVar %s }}{{ range .Tuples }}{{ .K }}={{ .V | toJSON }}\n{{ end }}{{ end }}", path)
+}
+
+// envTemplate makes a dyno's environment of a text.
+func envTemplate(text string) *api.Template {
 	return &api.Template{
-		EmbeddedTmpl: ptr(b.String()),
+		EmbeddedTmpl: ptr(text),
 		DestPath:     ptr(configFile),
 		Envvars:      ptr(true),
 		ChangeMode:   ptr("noop"),

@@ -62,6 +62,7 @@ func SplitCommand(text *string) Command {
 func Dyno(in DynoInput) dynomad.Dyno {
 	d := dynomad.Dyno{
 		ID:        in.Alloc.ID,
+		AllocID:   in.Alloc.ID,
 		Name:      in.name(),
 		TypeN:     TypeN(in.Alloc.Group, int(in.Alloc.Index)),
 		AppID:     in.App.ID,

@@ -17,11 +17,12 @@ type AppInput struct {
 	Contents map[uint64]map[string]GroupContent // by job version, then group
 	Health   map[string]Health                  // by allocation
 	Blocked  map[string]*api.AllocationMetric   // why dynos cannot be placed, by group
+	Runs     []RunSight                         // of State.Runs, in their order
 	Now      *Moment
 }
 
-// Dynos gives an app's dynos: those that Nomad has, and a row for each that is wanted and not placed. They are sorted by
-// type, index and age. An allocation whose job version is not known yet is no dyno for that instant: it would be shown without
+// Dynos gives an app's dynos: those that Nomad has, a row for each that is wanted and not placed, and those that run once. They are
+// sorted by type, index and age. An allocation whose job version is not known yet is no dyno for that instant: it would be shown without
 // its release and under another name than it has ever after.
 func Dynos(in AppInput) []dynomad.Dyno {
 	rows := []row{}
@@ -40,6 +41,7 @@ func Dynos(in AppInput) []dynomad.Dyno {
 	for _, t := range in.State.Types {
 		rows = append(rows, in.waiting(types[t.Type], taken.indexes(t.Type))...)
 	}
+	rows = append(rows, in.runs()...)
 	slices.SortFunc(rows, row.compare)
 	dynos := make([]dynomad.Dyno, len(rows))
 	for i, r := range rows {
@@ -172,6 +174,18 @@ func (in AppInput) waiting(t wantedType, taken []int) []row {
 	rows := make([]row, len(dynos))
 	for i, d := range dynos {
 		rows[i] = row{Dyno: d, index: free[i], unplaced: 1}
+	}
+	return rows
+}
+
+// runs gives the rows of the dynos that run once.
+func (in AppInput) runs() []row {
+	rows := make([]row, 0, len(in.Runs))
+	for i, sight := range in.Runs {
+		run := in.State.Runs[i]
+		if d, listed := RunDyno(RunView{Settings: in.Settings, App: in.State.App, Run: run, Sight: sight, Now: in.Now}); listed {
+			rows = append(rows, row{Dyno: d, index: run.Number})
+		}
 	}
 	return rows
 }

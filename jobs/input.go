@@ -110,12 +110,12 @@ func Count(app dynomad.App, t dynomad.DynoType) int {
 	return t.Quantity
 }
 
-// namespace gives the Nomad namespace of an app's job; "" is the daemon's own.
-func (in Input) namespace() string {
-	if in.App.NomadNamespace != "" {
-		return in.App.NomadNamespace
+// namespace gives the Nomad namespace of an app's jobs; "" is the daemon's own.
+func (s Settings) namespace(app dynomad.App) string {
+	if app.NomadNamespace != "" {
+		return app.NomadNamespace
 	}
-	return in.Namespace
+	return s.Namespace
 }
 
 // validate checks what Spec takes for granted: names are checked when apps and types are made, but end up in a template

@@ -13,6 +13,7 @@ const (
 	metaOwner = "dynomad"        // job, service: id of the installation that keeps it
 	metaAppID = "dynomad_app_id" // job, service
 	metaSpace = "dynomad_space"  // job
+	metaRun   = "dynomad_run_id" // job of a run: the run's id
 	metaApp   = "dynomad_app"    // service: the full name
 
 	metaType    = "dynomad_type"    // group, service
@@ -34,11 +35,11 @@ func Owner(meta map[string]string) (installation, appID string, ok bool) {
 	return installation, meta[metaAppID], ok && installation != ""
 }
 
-func ownerMeta(in Input) map[string]string {
+func ownerMeta(installation string, app dynomad.App) map[string]string {
 	return map[string]string{
-		metaOwner: in.Installation,
-		metaAppID: in.App.ID,
-		metaSpace: in.App.Space,
+		metaOwner: installation,
+		metaAppID: app.ID,
+		metaSpace: app.Space,
 	}
 }
 

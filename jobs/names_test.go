@@ -33,7 +33,7 @@ func TestTypeN_roundTrip(t *testing.T) {
 func TestOwner(t *testing.T) {
 	t.Parallel()
 	in := Input{Settings: Settings{Installation: "me"}, App: dynomad.App{ID: "a1", Space: "default"}}
-	installation, appID, ok := Owner(ownerMeta(in))
+	installation, appID, ok := Owner(ownerMeta(in.Installation, in.App))
 	if installation != "me" || appID != "a1" || !ok {
 		t.Errorf("Owner = %q, %q, %t", installation, appID, ok)
 	}

@@ -43,7 +43,7 @@ func realJob(t *testing.T, nomad *api.Client, g Golden) *api.Job {
 // TestReal_goldens has Nomad validate and plan every golden job: a golden file cannot be wrong for long.
 func TestReal_goldens(t *testing.T) {
 	nomad := shared.Cluster(t).NomadClient()
-	for _, g := range Goldens(t) {
+	for _, g := range append(Goldens(t), RunGoldens(t)...) {
 		t.Run(g.Name, func(t *testing.T) {
 			job := realJob(t, nomad, g)
 			write := &api.WriteOptions{}

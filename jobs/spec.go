@@ -26,11 +26,11 @@ func Spec(in Input) (*api.Job, error) {
 		Name:        ptr(JobID(in.App)),
 		Type:        ptr(api.JobTypeService),
 		Region:      optional(in.Region),
-		Namespace:   optional(in.namespace()),
+		Namespace:   optional(in.namespace(in.App)),
 		Datacenters: datacenters(in.Settings),
 		NodePool:    optional(in.NodePool),
 		Spreads:     spread(),
-		Meta:        ownerMeta(in),
+		Meta:        ownerMeta(in.Installation, in.App),
 		UI:          ui(in),
 		TaskGroups:  groups,
 	}, nil

@@ -27,20 +27,29 @@ const (
 
 // task renders the one process of a dyno.
 func task(in Input, g Group) (*api.Task, error) {
-	size, ok := in.Sizes.Find(g.Type.Size)
-	if !ok {
-		return nil, fmt.Errorf("its size %q is not among the operator's sizes", g.Type.Size)
-	}
-	config, err := dockerConfig(g)
+	words, err := commandWords(g.Command)
 	if err != nil {
 		return nil, err
 	}
+	config := dockerConfig(g.Image, words)
+	if g.Type.Type == dynomad.Web {
+		config["ports"] = []string{portLabel}
+	}
+	return dockerTask(in.Settings, g.Type.Type, g.Type.Size, config, configTemplate(g))
+}
+
+// dockerTask renders a process of a size.
+func dockerTask(s Settings, name, sizeName string, config map[string]any, environment *api.Template) (*api.Task, error) {
+	size, ok := s.Sizes.Find(sizeName)
+	if !ok {
+		return nil, fmt.Errorf("its size %q is not among the operator's sizes", sizeName)
+	}
 	return &api.Task{
-		Name:        g.Type.Type,
+		Name:        name,
 		Driver:      "docker",
 		Config:      config,
-		Templates:   []*api.Template{configTemplate(g), maskTemplate()},
-		Resources:   resources(size, in.Oversubscription),
+		Templates:   []*api.Template{environment, maskTemplate()},
+		Resources:   resources(size, s.Oversubscription),
 		LogConfig:   &api.LogConfig{MaxFiles: ptr(logFiles), MaxFileSizeMB: ptr(logFileMB)},
 		KillTimeout: ptr(killTimeout),
 	}, nil
@@ -59,9 +68,9 @@ func capabilities() []string {
 // A command takes the place of the image's ENTRYPOINT, and Docker then ignores its CMD.
 // no-new-privileges makes setuid programs such as sudo run as who starts them; programs that root starts can still become
 // another user. The image is pulled only where it is absent: force_pull is not set.
-func dockerConfig(g Group) (map[string]any, error) {
+func dockerConfig(image string, words []string) map[string]any {
 	config := map[string]any{
-		"image":        escape(g.Image),
+		"image":        escape(image),
 		"init":         true,
 		"cap_drop":     []string{"all"},
 		"cap_add":      capabilities(),
@@ -69,20 +78,18 @@ func dockerConfig(g Group) (map[string]any, error) {
 		"pids_limit":   pidsLimit,
 		"mount":        []map[string]any{maskMount()},
 	}
-	if g.Type.Type == dynomad.Web {
-		config["ports"] = []string{portLabel}
-	}
-	if g.Command == nil {
-		return config, nil
-	}
-	words, err := dynomad.SplitCommand("command", *g.Command)
-	if err != nil {
-		return nil, err
-	}
 	if len(words) > 0 {
 		config["entrypoint"] = escapeAll(words)
 	}
-	return config, nil
+	return config
+}
+
+// commandWords splits a command into what a container is started with; none is the image's own.
+func commandWords(command *string) ([]string, error) {
+	if command == nil {
+		return nil, nil
+	}
+	return dynomad.SplitCommand("command", *command)
 }
 
 // resources reserves a size on the node. Where the cluster does not oversubscribe memory, Nomad ignores memory_max and

@@ -11,6 +11,7 @@ import (
 const (
 	taskPending = "pending"
 	taskRunning = "running"
+	taskDead    = "dead"
 )
 
 // taskTemplate is the type of the events by which a task's templates say what they wait for; the client's package has no
@@ -116,6 +117,12 @@ func exitOf(e *api.TaskEvent) Exit {
 	exit.OOM = e.Details["oom_killed"] == "true"
 	return exit
 }
+
+// signalled reports whether a signal ended the process. One that came while the process was about to start is not known to be an order.
+func (e Exit) signalled() bool { return e.Signal != 0 || e.Code > 128 && e.Code <= 128+64 }
+
+// dead reports whether the task's process has ended and no other will start.
+func (t TaskSummary) dead() bool { return t.State == taskDead && t.Exit.At != 0 }
 
 // mayBeInits reports whether the exit can be that of an init which could not execute the command.
 func (e Exit) mayBeInits() bool {

@@ -3,13 +3,16 @@
 package nomad_test
 
 import (
+	"cmp"
 	"context"
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/hashicorp/nomad/api"
 
 	"github.com/dynomad/dynomad"
+	"github.com/dynomad/dynomad/jobs"
 	"github.com/dynomad/dynomad/nomad"
 	"github.com/dynomad/dynomad/nomad/nomadtest"
 )
@@ -57,6 +60,19 @@ func TestCluster_contract(t *testing.T) {
 					t.Fatal(err)
 				}
 			},
+			Allocs: func(id string) []jobs.Alloc {
+				stubs, _, err := raw.Jobs().Allocations(id, true, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				slices.SortFunc(stubs, func(a, b *api.AllocationListStub) int { return cmp.Compare(a.CreateIndex, b.CreateIndex) })
+				allocs := make([]jobs.Alloc, len(stubs))
+				for i, s := range stubs {
+					allocs[i] = jobs.AllocFromStub(s)
+				}
+				return allocs
+			},
+			Exit: func(string, int32) {}, // it does by itself
 			Variable: func(path string) map[string]string {
 				v, _, err := raw.Variables().Read(path, nil)
 				if err != nil {

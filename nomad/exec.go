@@ -127,7 +127,7 @@ type place struct {
 func (c *Client) place(ctx context.Context, in dynomad.Exec) (place, error) {
 	q, done := c.query(ctx, in.App.NomadNamespace)
 	defer done()
-	alloc, _, err := c.api.Allocations().Info(in.Dyno.ID, q)
+	alloc, _, err := c.api.Allocations().Info(in.Dyno.AllocID, q)
 	err = translate("looking for a dyno", err)
 	if err != nil && dynomad.KindOf(err) != dynomad.NotFound {
 		return place{}, err

@@ -50,7 +50,7 @@ func startTarget(tb testing.TB, name, script string) target {
 		if err != nil || len(allocs) == 0 || allocs[0].ClientStatus != api.AllocClientStatusRunning {
 			return fmt.Errorf("no dyno of %s runs: %w", name, err)
 		}
-		t.dyno = dynomad.Dyno{ID: allocs[0].ID, Name: name, Type: name}
+		t.dyno = dynomad.Dyno{AllocID: allocs[0].ID, Name: name, Type: name}
 		return nil
 	})
 	log := hclog.New(&hclog.LoggerOptions{Level: hclog.Debug, Output: t.log, Mutex: &sync.Mutex{}})
@@ -197,7 +197,7 @@ func TestExec_dynoGone(t *testing.T) {
 			t.Errorf("in a dyno that has ended: %v, want a conflict", err)
 		}
 	}
-	d.dyno.ID = "00000000-0000-4000-8000-000000000000"
+	d.dyno.AllocID = "00000000-0000-4000-8000-000000000000"
 	if _, _, _, err := d.try(t.Context(), dynomad.Exec{Script: "true"}); dynomad.KindOf(err) != dynomad.Conflict {
 		t.Errorf("in a dyno that never was: %v, want a conflict", err)
 	}

@@ -42,6 +42,7 @@ type dynoRelease struct {
 	Version int     `json:"version"`
 }
 
+// dynoOf words a dyno. Its attach_url stays empty: that of a terminal is shown once, to whom it was made for.
 func dynoOf(app dynomad.App, d dynomad.Dyno, l dialect.Dialect) dynoAnswer {
 	return dynoAnswer{
 		ID: d.ID, Name: l.Name(d), Type: d.Type, App: appRef(app), Command: l.Command(d.Command), Size: d.Size,

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -93,7 +94,7 @@ func TestRefusals_empty(t *testing.T) {
 
 // refusals are all requests that break a rule of the contract.
 func refusals() []refusal {
-	return append(appRefusals(), append(formationRefusals(), otherRefusals()...)...)
+	return slices.Concat(appRefusals(), formationRefusals(), runRefusals(), otherRefusals())
 }
 
 func appRefusals() []refusal {
@@ -246,6 +247,53 @@ func formationRefusals() []refusal {
 	}
 }
 
+func runRefusals() []refusal {
+	const dynos = "/apps/api-default/dynos"
+	long := strings.Repeat("x", 65<<10)
+	return []refusal{
+		{"POST", dynos, ``, 422, "command"},
+		{"POST", dynos, `{}`, 422, "command"},
+		{"POST", dynos, `[]`, 400, ""},
+		{"POST", dynos, `{"command":null}`, 422, "command"},
+		{"POST", dynos, `{"command":"  "}`, 422, "command"},
+		{"POST", dynos, `{"command":["ls"]}`, 422, "command"},
+		{"POST", dynos, `{"command":"a && b"}`, 422, "command"},
+		{"POST", dynos, `{"command":"a\u0000b"}`, 422, "command"},
+		{"POST", dynos, `{"command":"` + long + `"}`, 422, "command"},
+		{"POST", dynos, `{"type":"run"}`, 422, "command"},
+		{"POST", dynos, `{"type":"web"}`, 422, "type"},
+		{"POST", dynos, `{"type":"worker","command":"ls"}`, 422, "type"},
+		{"POST", dynos, `{"type":"nothere","command":"ls"}`, 422, "type"},
+		{"POST", dynos, `{"type":7,"command":"ls"}`, 422, "type"},
+		{"POST", dynos, `{"command":"ls","size":"huge"}`, 422, "size"},
+		{"POST", dynos, `{"command":"ls","size":1}`, 422, "size"},
+		{"POST", dynos, `{"command":"ls","dyno_size":{"name":"huge"}}`, 422, "dyno_size"},
+		{"POST", dynos, `{"command":"ls","attach":"yes"}`, 422, "attach"},
+		{"POST", dynos, `{"command":"ls","time_to_live":0}`, 422, "time_to_live"},
+		{"POST", dynos, `{"command":"ls","time_to_live":-1}`, 422, "time_to_live"},
+		{"POST", dynos, `{"command":"ls","time_to_live":86401}`, 422, "time_to_live"},
+		{"POST", dynos, `{"command":"ls","time_to_live":1.5}`, 422, "time_to_live"},
+		{"POST", dynos, `{"command":"ls","time_to_live":"soon"}`, 422, "time_to_live"},
+		{"POST", dynos, `{"command":"ls","time_to_live":99999999999999999999}`, 422, "time_to_live"},
+		{"POST", dynos, `{"command":"ls","env":[]}`, 422, "env"},
+		{"POST", dynos, `{"command":"ls","env":{"A":{}}}`, 422, "env"},
+		{"POST", dynos, `{"command":"ls","env":{"A":null}}`, 422, "env"},
+		{"POST", dynos, `{"command":"ls","env":{"1A":"x"}}`, 422, "env"},
+		{"POST", dynos, `{"command":"ls","env":{"A":"\u0000"}}`, 422, "env"},
+		{"POST", dynos, `{"command":"ls","env":{"A":"\ud800"}}`, 422, "env"},
+		{"POST", dynos, `{"command":"ls","env":{"A":"` + long + `"}}`, 422, "env"},
+		{"POST", dynos, `{"command":"ls","env":{"PORT":"1"}}`, 409, ""},
+		{"POST", dynos, `{"command":"ls","env":{"DYNO":"1"}}`, 409, ""},
+		{"POST", dynos, `{"command":"ls","env":{"DYNOMAD_RELEASE":"1"}}`, 409, ""},
+		{"POST", dynos, `{"command":"ls","image":7}`, 422, "image"},
+		{"POST", dynos, `{"command":"ls","image":"untagged"}`, 422, "image"},
+		{"POST", dynos, `{"command":"ls","image":"docker://u:p@host/repo:1"}`, 422, "image"},
+		{"POST", "/apps/nothere-default/dynos", `{"command":"ls"}`, 404, ""},
+		{"GET", dynos + "/run.1001", "", 404, ""},
+		{"POST", dynos + "/run.1001/actions/stop", "", 404, ""},
+	}
+}
+
 func otherRefusals() []refusal {
 	const notes, feature = configVars + "/notes", "/apps/api-default/features/"
 	return []refusal{
@@ -366,6 +414,7 @@ func TestRefusals_maintenance(t *testing.T) {
 		{"PATCH", formation + "/web", `{"quantity":2}`, 409, ""},
 		{"DELETE", formation + "/worker", "", 409, ""},
 		{"PATCH", configVars, `{"A":"1"}`, 200, ""},
+		{"POST", "/apps/api-default/dynos", `{"command":"ls"}`, 201, ""},
 		{"POST", builds, `{"url":"nginx:1.28"}`, 201, ""},
 		{"POST", releases, `{"release":"1"}`, 201, ""},
 	} {

@@ -18,7 +18,7 @@ var (
 		"name", "space", "org", "description", "labels", "maintenance", "nomad_namespace", "type", "quantity", "size", "dyno_size",
 		"port", "command", "healthcheck", "removeHealthcheck", "remove-healthcheck", "remove-command", "oneoff", "schedule",
 		"options", "env", "image", "updates", "url", "source_blob", "checksum", "version", "sha", "process_types", "slug", "release",
-		"enabled", "app", "scope", "expires_in", "COLOR", "PORT", "A", "", "\x00", "é", "required", "id", "web", "worker",
+		"enabled", "attach", "time_to_live", "app", "scope", "expires_in", "COLOR", "PORT", "A", "", "\x00", "é", "required", "id", "web", "worker",
 	}
 	chaosValues = []string{
 		`null`, `true`, `false`, `0`, `1`, `-1`, `3.0`, `1e400`, `99999999999999999999`, `""`, `"web"`, `"worker"`, `"gp1"`, `"+1"`,

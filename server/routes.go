@@ -76,6 +76,7 @@ var routes = []route{
 	{method: "PATCH", path: "/apps/{app}/formation/{type}", handle: (*Server).updateType, scope: write, kind: kindApp},
 	{method: "DELETE", path: "/apps/{app}/formation/{type}", handle: (*Server).deleteType, scope: write, kind: kindApp},
 
+	{method: "POST", path: "/apps/{app}/dynos", handle: (*Server).createRun, scope: writeProtected, kind: kindApp},
 	{method: "DELETE", path: "/apps/{app}/dynos", handle: (*Server).restartAll, scope: write, kind: kindApp},
 	{method: "DELETE", path: "/apps/{app}/dynos/{dyno}", handle: (*Server).restartDynoOrType, scope: write, kind: kindApp},
 	{method: "POST", path: "/apps/{app}/dynos/{dyno}/actions/stop", handle: (*Server).stopDyno, scope: write, kind: kindApp},

@@ -65,7 +65,11 @@ type fakeView struct {
 func (v *fakeView) Dynos(state dynomad.AppState, now time.Time) dynomad.DynoPicture {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return dynomad.DynoPicture{Dynos: append([]dynomad.Dyno(nil), v.dynos[state.App.Name]...), Until: now}
+	dynos := append([]dynomad.Dyno(nil), v.dynos[state.App.Name]...)
+	for _, run := range state.Runs {
+		dynos = append(dynos, run.Dyno(state.App))
+	}
+	return dynomad.DynoPicture{Dynos: dynos, Until: now}
 }
 
 func (v *fakeView) DynosVersion(dynomad.App) uint64 { return 0 }

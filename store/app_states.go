@@ -16,7 +16,7 @@ var everyApp = span{from: "", to: "~"} // ids have only characters below "~"
 
 func onlyApp(id string) span { return span{from: id, to: id, deleted: true} }
 
-// Apps lists the states of all apps by name, without their config vars.
+// Apps lists the states of all apps by name, without their config vars and runs.
 func (s *Store) Apps(ctx context.Context) ([]dynomad.AppState, error) {
 	var all []dynomad.AppState
 	err := s.read(ctx, func(ctx context.Context, tx *tx) (err error) {
@@ -57,6 +57,9 @@ func appState(ctx context.Context, tx *tx, id string) (dynomad.AppState, error) 
 		return dynomad.AppState{}, missing("app", id)
 	}
 	state := found[0]
+	if state.Runs, err = listedRuns(ctx, tx, id); err != nil {
+		return dynomad.AppState{}, err
+	}
 	state.Config, err = configVars(ctx, tx, state.ConfigID)
 	if err != nil && dynomad.KindOf(err) != dynomad.NotFound {
 		return dynomad.AppState{}, err
@@ -64,7 +67,7 @@ func appState(ctx context.Context, tx *tx, id string) (dynomad.AppState, error) 
 	return state, nil
 }
 
-// appStates gives the states of a span's apps by name, with a fixed number of queries and without config vars.
+// appStates gives the states of a span's apps by name, with a fixed number of queries and without config vars and runs.
 func appStates(ctx context.Context, tx *tx, s span) ([]dynomad.AppState, error) {
 	rows, err := apps(ctx, tx, s)
 	if err != nil {

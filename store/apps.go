@@ -92,6 +92,9 @@ func bury(ctx context.Context, tx *tx, id string) error {
 	if _, err := tx.ExecContext(ctx, `DELETE FROM dyno_stops WHERE app_id = ?`, id); err != nil {
 		return fmt.Errorf("delete the stops of dynos: %w", err)
 	}
+	if err := buryRuns(ctx, tx, id); err != nil {
+		return err
+	}
 	if _, err := tx.ExecContext(ctx, `DELETE FROM notes WHERE app_id = ?`, id); err != nil {
 		return err
 	}

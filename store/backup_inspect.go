@@ -21,6 +21,9 @@ type Contents struct {
 	KeyFits      bool   // the key is the one that it was made with
 }
 
+// runsSchema is the first schema that has the table runs.
+const runsSchema = 4
+
 // Newer reports whether the database is of a version of dynomad newer than this one.
 func (c Contents) Newer() bool { return c.Schema > c.Newest }
 
@@ -87,10 +90,14 @@ func (c *Contents) open(ctx context.Context, conn *sql.Conn, seal sealer) error 
 	sealed, err := hex.DecodeString(kept)
 	var text string
 	c.KeyFits = err == nil && seal.unseal("meta/"+metaKeyCheck, sealed, &text) == nil
-	for _, query := range []string{
+	queries := []string{
 		`SELECT 'config_versions/' || id, vars FROM config_versions WHERE vars IS NOT NULL`,
 		`SELECT 'dyno_types/' || id, options FROM dyno_types WHERE options IS NOT NULL`,
-	} {
+	}
+	if c.Schema >= runsSchema {
+		queries = append(queries, `SELECT 'runs/' || id, env FROM runs WHERE env IS NOT NULL`)
+	}
+	for _, query := range queries {
 		if err := c.tryEach(ctx, conn, seal, query); err != nil {
 			return fmt.Errorf("read what is encrypted: %w", err)
 		}

@@ -58,7 +58,7 @@ func TestBackup(t *testing.T) {
 		checkAlone(t, copied)
 		got := must[Contents](t)(Inspect(t.Context(), copied, testKey))
 		newest := len(must[[]migration](t)(migrations()))
-		diff(t, got, Contents{Schema: newest, Newest: newest, Installation: installation, Apps: 1, Sealed: 3, KeyFits: true})
+		diff(t, got, Contents{Schema: newest, Newest: newest, Installation: installation, Apps: 1, Sealed: 4, KeyFits: true})
 		checkAlone(t, copied)
 		again := openAt(t, copied)
 		t.Log(name)
@@ -213,8 +213,8 @@ func TestInspect_key(t *testing.T) {
 		sealed int
 		locked int
 	}{
-		"right": {testKey, true, 3, 0},
-		"wrong": {Key(bytes.Repeat([]byte{8}, keySize)), false, 3, 3},
+		"right": {testKey, true, 4, 0},
+		"wrong": {Key(bytes.Repeat([]byte{8}, keySize)), false, 4, 4},
 		"none":  {nil, false, 0, 0},
 	} {
 		c := must[Contents](t)(Inspect(t.Context(), copied, tt.key))

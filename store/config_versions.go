@@ -78,7 +78,7 @@ func insertConfig(ctx context.Context, tx *tx, appID string, c dynomad.Config) e
 }
 
 // configRefs gives the versions of an app that have or need a variable, oldest first. A release that is pending needs no
-// mention: it is always the newest, and so the wanted one.
+// mention: it is always the newest, and so the wanted one. Runs that are under way may have older ones.
 func configRefs(ctx context.Context, tx *tx, appID string) ([]dynomad.ConfigRef, error) {
 	scan := func(r row) (c dynomad.ConfigRef, err error) {
 		err = r.Scan(&c.ID, &c.Written, &c.Needed)
@@ -90,6 +90,10 @@ func configRefs(ctx context.Context, tx *tx, appID string) ([]dynomad.ConfigRef,
 		    FROM heads AS h
 		    JOIN releases AS r ON r.app_id = h.app_id AND r.version IN (h.wanted, h.current)
 		    WHERE h.app_id = ?1
+		    UNION
+		    SELECT config_id
+		    FROM runs
+		    WHERE app_id = ?1 AND removed = 0 AND ended_at IS NULL
 		)
 		SELECT id, written, id IN needed
 		FROM config_versions

@@ -95,6 +95,7 @@ func fill(t *testing.T, s *Store) {
 	must[map[string]dynomad.VarNote](t)(s.EditNotes(ctx, app.ID, func(map[string]dynomad.VarNote) (map[string]dynomad.VarNote, error) {
 		return map[string]dynomad.VarNote{"COLOR": {Required: true}}, nil
 	}, newAudit("config.notes")))
+	must[string](t)(s.RunPlaced(ctx, app.ID, addRun(t, s, app.ID).ID, "alloc-1"))
 	gone := addApp(t, s, "gone")
 	must[dynomad.AppState](t)(s.DeleteApp(ctx, gone.ID, allow, newAudit("app.delete")))
 }
@@ -115,6 +116,7 @@ func checkFilled(t *testing.T, s *Store) {
 	if w := must[dynomad.Wanted](t)(s.Wanted(t.Context(), state.App.ID)); w.Applied.ModifyIndex != 12 || len(w.Configs) != 1 {
 		t.Errorf("got %+v", w)
 	}
+	checkFilledRuns(t, s, state.App.ID)
 	if n := must[map[string]dynomad.VarNote](t)(s.Notes(t.Context(), state.App.ID)); !n["COLOR"].Required {
 		t.Errorf("got notes %v", n)
 	}
@@ -123,6 +125,21 @@ func checkFilled(t *testing.T, s *Store) {
 	}
 	if got := deploy(t, s, state.App.ID); got.Last.Version != 3 {
 		t.Errorf("got v%d, want v3", got.Last.Version)
+	}
+}
+
+// checkFilledRuns reads the run that fill wrote, which databases of before there were any do not have, and adds another.
+func checkFilledRuns(t *testing.T, s *Store, appID string) {
+	t.Helper()
+	last := firstRun - 1
+	for _, run := range must[dynomad.AppRuns](t)(s.AppRuns(t.Context(), appID)).Runs {
+		last = run.Number
+		if run.AllocID != "alloc-1" || run.Env["A"] != "b" {
+			t.Errorf("got %+v", run)
+		}
+	}
+	if run := addRun(t, s, appID); run.Number != last+1 {
+		t.Errorf("got the run %d after %d", run.Number, last)
 	}
 }
 

@@ -32,6 +32,15 @@ func (s *Store) Recover(ctx context.Context, installation string, r RecoveredApp
 
 // UnknownApps gives those of some apps' ids that the database never had; a deleted app is known.
 func (s *Store) UnknownApps(ctx context.Context, ids []string) ([]string, error) {
+	return s.unknownIDs(ctx, ids, `
+		SELECT DISTINCT value
+		FROM json_each(?)
+		WHERE value NOT IN (SELECT id FROM apps)
+		ORDER BY value`)
+}
+
+// unknownIDs gives those of some ids that a query does not find.
+func (s *Store) unknownIDs(ctx context.Context, ids []string, query string) ([]string, error) {
 	scan := func(r row) (id string, err error) {
 		err = r.Scan(&id)
 		return id, err
@@ -41,15 +50,11 @@ func (s *Store) UnknownApps(ctx context.Context, ids []string) ([]string, error)
 	}
 	array, err := json.Marshal(ids) // SQLite takes no lists
 	if err != nil {
-		return nil, fmt.Errorf("look for unknown apps: %w", err)
+		return nil, fmt.Errorf("look for unknown ids: %w", err)
 	}
 	var unknown []string
 	err = s.read(ctx, func(ctx context.Context, tx *tx) (err error) {
-		unknown, err = list(ctx, tx, scan, `
-			SELECT DISTINCT value
-			FROM json_each(?)
-			WHERE value NOT IN (SELECT id FROM apps)
-			ORDER BY value`, string(array))
+		unknown, err = list(ctx, tx, scan, query, string(array))
 		return err
 	})
 	return unknown, err

@@ -31,11 +31,17 @@ func TestSecrets_neverInTheFiles(t *testing.T) {
 		}}}
 	})
 	deploy(t, s, app.ID)
+	addRun(t, s, app.ID, func(r *dynomad.Run) { r.Env = dynomad.ConfigVars{"SECRET": planted} })
+	ended := addRun(t, s, app.ID, func(r *dynomad.Run) { r.Env = dynomad.ConfigVars{"SECRET": planted} })
+	if err := s.EndRun(t.Context(), app.ID, ended.ID, dynomad.RunEnd{At: start, State: dynomad.StateStopped}); err != nil {
+		t.Fatal(err)
+	}
 	lookForPlanted(t, path)
 	must[dynomad.AppState](t)(s.DeleteApp(t.Context(), app.ID, allow, newAudit("app.delete")))
 	var left int
 	err := s.reader.QueryRowContext(t.Context(), `
-		SELECT (SELECT count(*) FROM config_versions WHERE vars IS NOT NULL) + (SELECT count(*) FROM dyno_types)`).Scan(&left)
+		SELECT (SELECT count(*) FROM config_versions WHERE vars IS NOT NULL) + (SELECT count(*) FROM dyno_types)
+		    + (SELECT count(*) FROM runs WHERE env IS NOT NULL)`).Scan(&left)
 	if err != nil || left != 0 {
 		t.Errorf("got %d, %v; want no sealed value after the app is deleted", left, err)
 	}

@@ -176,7 +176,7 @@ func (a *app) wire() {
 		Now: time.Now, NewID: uuid.NewString, Log: a.log.Named("loop"),
 	})
 	a.unknown = &unknown{
-		installation: a.installation, marked: a.view.Marked, ask: a.store.UnknownApps, log: a.log.Named("unknown"),
+		installation: a.installation, marked: a.view.Marked, ask: a.store.UnknownApps, askRuns: a.store.UnknownRuns, log: a.log.Named("unknown"),
 	}
 	a.metrics.registry.MustRegister(a.unknown.metric())
 	a.platform = dynomad.NewPlatform(a.config.rules(), dynomad.Parts{

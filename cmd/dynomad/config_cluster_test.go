@@ -112,6 +112,8 @@ func TestCluster_planted(t *testing.T) {
 	d.do(http.MethodPost, "/apps/planted-default/builds", `{"url":"docker://user:`+secret+`@registry/x:1"}`, http.StatusUnprocessableEntity, nil)
 	d.do(http.MethodPost, "/apps/planted-default/builds", `{"url":"`+d.cluster.Image(t, "hello")+`"}`, http.StatusCreated, nil)
 	d.waitDynos("planted-default", "web", time.Minute, allReady(1))
+	oneOff := d.run("planted-default", map[string]any{"command": "/app worker", "env": map[string]any{"RUN": secret}})
+	d.waitRun("planted-default", oneOff, time.Minute, "running")
 	if page := d.page("planted-default", "/env"); !strings.Contains(page, secret) {
 		t.Fatalf("the dyno does not have the secret, so the search below would prove nothing: %s", page)
 	}

@@ -285,6 +285,9 @@ func (d *daemon) traces(ctx context.Context, app string) []string {
 	if _, _, err := nomad.Jobs().Info(app, nil); err == nil {
 		left = append(left, "job")
 	}
+	if runs, _, err := nomad.Jobs().PrefixList(app + "_"); err != nil || len(runs) > 0 {
+		left = append(left, fmt.Sprintf("%d jobs of runs (%v)", len(runs), err))
+	}
 	if vars, _, err := nomad.Variables().PrefixList("dynomad/"+app+"/", nil); err != nil || len(vars) > 0 {
 		left = append(left, fmt.Sprintf("%d variables (%v)", len(vars), err))
 	}
@@ -312,7 +315,7 @@ func (d *daemon) containers(ctx context.Context, app string) []string {
 	}
 	var ids []string
 	for _, a := range allocs {
-		if a.JobID == app && strings.Contains(string(out), a.ID) {
+		if own := a.JobID == app || strings.HasPrefix(a.JobID, app+"_"); own && strings.Contains(string(out), a.ID) {
 			ids = append(ids, a.ID)
 		}
 	}

@@ -249,6 +249,14 @@ func TestDynos_kept(t *testing.T) {
 			content.Groups["web"] = jobs.GroupContent{Release: 1, Checked: true, Number: 77}
 			s.feed(jobs.Delta{Job: &info, Content: &content})
 		}},
+		{"a one-off dyno", func() { s.do(http.MethodPost, "/apps/x-default/dynos", `{"command":"ls"}`) }},
+		{"its allocation", func() { s.putRun(nil) }},
+		{"its process's end", func() { s.putRun(crash) }},
+		{"what is recorded of it", s.endRun},
+		{"an hour since", func() { s.pass(dynomad.RunListed) }},
+		{"another one", func() { s.do(http.MethodPost, "/apps/x-default/dynos", `{"command":"ls"}`) }},
+		{"its stop", func() { s.do(http.MethodPost, "/apps/x-default/dynos/run.1002/actions/stop", "") }},
+		{"its end", s.endRun},
 		{"maintenance", func() { s.do(http.MethodPatch, "/apps/x-default", `{"maintenance":true}`) }},
 		{"its end", func() { s.do(http.MethodPatch, "/apps/x-default", `{"maintenance":false}`) }},
 		{"a type less", func() { s.do(http.MethodDelete, "/apps/x-default/formation/worker", "") }},

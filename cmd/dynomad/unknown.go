@@ -20,12 +20,13 @@ const unknownInterval = 5 * time.Second
 // namedJobs is how many jobs a notice names.
 const namedJobs = 5
 
-// unknown watches for jobs that carry this installation's mark, but are of apps that the store never had: it was put back from an
+// unknown watches for jobs that carry this installation's mark, but are of apps or runs that the store never had: it was put back from an
 // older backup, or is new. They are left running.
 type unknown struct {
 	installation string
 	marked       func() []jobs.JobInfo
 	ask          func(ctx context.Context, ids []string) ([]string, error) // which of these apps are not known
+	askRuns      func(ctx context.Context, ids []string) ([]string, error) // which of these runs are not
 	log          hclog.Logger
 
 	mu   sync.Mutex
@@ -46,16 +47,24 @@ func (u *unknown) run(ctx context.Context) {
 	}
 }
 
-// look takes the jobs before it asks for the apps: an app is recorded before it has a job.
+// look takes the jobs before it asks for the apps: apps and runs are recorded before they have a job.
 func (u *unknown) look(ctx context.Context) {
 	var own []jobs.JobInfo
-	var ids []string
+	var ids, runs []string
 	for _, info := range u.marked() {
-		if info.Installation == u.installation {
-			own, ids = append(own, info), append(ids, info.AppID)
+		if info.Installation != u.installation {
+			continue
+		}
+		own, ids = append(own, info), append(ids, info.AppID)
+		if info.RunID != "" {
+			runs = append(runs, info.RunID)
 		}
 	}
 	strange, err := u.ask(ctx, ids)
+	var strangeRuns []string
+	if err == nil {
+		strangeRuns, err = u.askRuns(ctx, runs)
+	}
 	if err != nil {
 		if ctx.Err() == nil {
 			u.log.Error("cannot look for the apps of the cluster's jobs", "error", err)
@@ -64,7 +73,7 @@ func (u *unknown) look(ctx context.Context) {
 	}
 	var names []string
 	for _, info := range own {
-		if slices.Contains(strange, info.AppID) {
+		if slices.Contains(strange, info.AppID) || slices.Contains(strangeRuns, info.RunID) {
 			names = append(names, info.ID)
 		}
 	}

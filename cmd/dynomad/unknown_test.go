@@ -48,6 +48,7 @@ func TestUnknown(t *testing.T) {
 				return strange, nil
 			},
 		}
+		u.askRuns = u.ask
 		registry := prometheus.NewRegistry()
 		registry.MustRegister(u.metric())
 		ctx, cancel := context.WithCancel(t.Context())
@@ -81,6 +82,14 @@ func TestUnknown(t *testing.T) {
 			broken, known = false, map[string]bool{"a1": true, "a2": true, "b": true, "c": true, "d": true, "e": true, "f": true}
 		})
 		check("taken in", "", 0, 6)
+		change(func() {
+			run := own("shop-default_run_1001", "a2")
+			run.RunID = "r1"
+			list = append(list, run)
+		})
+		check("a run that nobody knows of", "1 job of this installation (shop-default_run_1001)", 1, 7)
+		change(func() { known["r1"] = true })
+		check("… and that somebody does", "", 0, 8)
 		cancel()
 		<-done
 	})

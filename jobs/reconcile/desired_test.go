@@ -27,6 +27,8 @@ type record struct {
 	configs  map[string]dynomad.ConfigVars
 	applied  dynomad.AppliedState
 	stops    []dynomad.DynoStop
+	runs     []dynomad.Run
+	gone     []dynomad.Run // removed ones
 	deleted  bool
 	removed  bool
 }
@@ -88,7 +90,7 @@ func (d *desired) Wanted(_ context.Context, appID string) (w dynomad.Wanted, err
 
 // wanted is what should run: of the newest release that did not fail, else of the newest.
 func (r *record) wanted() dynomad.Wanted {
-	w := dynomad.Wanted{AppState: dynomad.AppState{App: r.app, Types: slices.Clone(r.types)}, Stops: slices.Clone(r.stops), Deleted: r.deleted, Removed: r.removed, Applied: r.applied}
+	w := dynomad.Wanted{AppState: dynomad.AppState{App: r.app, Types: slices.Clone(r.types), Runs: slices.Clone(r.runs)}, Stops: slices.Clone(r.stops), Deleted: r.deleted, Removed: r.removed, Applied: r.applied}
 	needed := map[string]bool{}
 	for i := range r.releases {
 		rel := r.releases[i]
@@ -99,6 +101,9 @@ func (r *record) wanted() dynomad.Wanted {
 		if rel.Status == dynomad.ReleasePending {
 			needed[rel.ConfigID] = true
 		}
+	}
+	for _, run := range r.runs {
+		needed[run.ConfigID] = needed[run.ConfigID] || run.Ended == nil
 	}
 	if w.Wanted != nil {
 		needed[w.Wanted.ConfigID] = true
@@ -154,8 +159,8 @@ func (d *desired) AppIDByName(_ context.Context, name string) (id string, err er
 func (d *desired) AppRemoved(_ context.Context, appID string) error {
 	return d.do(func() error {
 		r := d.apps[appID]
-		if !r.deleted {
-			return fmt.Errorf("the app %s was not deleted", appID)
+		if !r.deleted || len(r.runs) > 0 {
+			return fmt.Errorf("the app %s was not deleted, or has runs", appID)
 		}
 		r.removed, r.written, r.applied = true, nil, dynomad.AppliedState{}
 		return nil

@@ -9,27 +9,19 @@ package reconcile
 
 import (
 	"context"
-	"math/rand/v2"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/dynomad/dynomad"
 	"github.com/dynomad/dynomad/jobs"
 )
 
 // Timing of the loop.
 const (
 	Interval   = 30 * time.Second // between looks at every app
-	minBackoff = 500 * time.Millisecond
-	maxBackoff = 15 * time.Second
-	passTime   = time.Minute // the longest a pass may take
 	rolloutGap = 2 * time.Second
 	purgeDelay = 2 * time.Second // from the end of a job's last dyno to its removal
-	heldAgain  = time.Second     // between looks at whether the loop may write
-	workers    = 8               // passes at once
-	retriers   = 4               // … and of apps whose last pass failed: those wait for one another, nobody else for them
 )
 
 // Config is what a Loop needs.
@@ -46,209 +38,56 @@ type Config struct {
 }
 
 // Loop makes the cluster match the store. It is safe for concurrent use.
+//
+// An app's service job and the jobs of its runs have passes of their own, which do not wait for each other.
 type Loop struct {
 	Config
-	wake    chan struct{} // capacity 1: somebody became due
-	slots   chan struct{} // passes under way
-	retries chan struct{} // … of apps whose last pass failed
+	apps, runs *lane
 
-	mu       sync.Mutex
-	due      map[string]time.Time // by app id
-	failures map[string]failure   // by app id, since the last pass that did not fail
-	busy     map[string]bool
-	quiet    map[string]time.Time // by app id: when all dynos of a job that has to go were first seen to have ended
-}
-
-// failure is what an app's last passes came to.
-type failure struct {
-	passes int    // in a row
-	text   string // of the last
+	mu    sync.Mutex
+	quiet map[string]time.Time // by app or run id: when all dynos of a job that has to go were first seen to have ended
 }
 
 // New makes a Loop; Run starts it.
 func New(c Config) *Loop {
-	return &Loop{
-		Config: c, wake: make(chan struct{}, 1), slots: make(chan struct{}, workers), retries: make(chan struct{}, retriers),
-		due: map[string]time.Time{}, failures: map[string]failure{}, busy: map[string]bool{}, quiet: map[string]time.Time{},
-	}
+	l := &Loop{Config: c, quiet: map[string]time.Time{}}
+	l.apps, l.runs = newLane(&l.Config, "app"), newLane(&l.Config, "runs")
+	l.apps.list, l.apps.pass = c.Desired.AppIDs, l.pass
+	l.runs.list, l.runs.pass = c.Desired.AppsWithRuns, l.passRuns
+	return l
 }
 
 // Wake has an app looked at soon. It never blocks.
-func (l *Loop) Wake(appID string) { l.wakeAt(appID, l.Now()) }
-
-func (l *Loop) wakeAt(appID string, at time.Time) {
-	l.mu.Lock()
-	if old, ok := l.due[appID]; !ok || at.Before(old) {
-		l.due[appID] = at
-	}
-	l.mu.Unlock()
-	l.poke()
-}
-
-func (l *Loop) poke() {
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
+func (l *Loop) Wake(appID string) {
+	l.apps.wakeAt(appID, l.Now())
+	l.runs.wakeAt(appID, l.Now())
 }
 
 // Run looks at every app, then at those that are woken, and at every app again each Interval, until ctx ends. It returns when
 // the passes under way have ended.
 func (l *Loop) Run(ctx context.Context) {
-	var passes sync.WaitGroup
-	defer passes.Wait()
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	next := l.Now()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-		case <-l.wake:
-		}
-		if now := l.Now(); !now.Before(next) {
-			l.wakeAll(ctx)
-			next = now.Add(Interval)
-		}
-		for _, appID := range l.takeDue() {
-			passes.Go(func() { l.visit(ctx, appID) })
-		}
-		timer.Reset(l.untilDue(next))
-	}
+	var lanes sync.WaitGroup
+	lanes.Go(func() { l.apps.run(ctx) })
+	lanes.Go(func() { l.runs.run(ctx) })
+	lanes.Wait()
 }
 
-// wakeAll makes every app due. With a live view this costs Nomad nothing: passes that find nothing to do ask nothing.
-func (l *Loop) wakeAll(ctx context.Context) {
-	ids, err := l.Desired.AppIDs(ctx)
-	if err != nil {
-		l.Log.Error("cannot list the apps to look at", "error", err)
-		return
-	}
-	now := l.Now()
-	for _, id := range ids {
-		l.mu.Lock()
-		if _, ok := l.due[id]; !ok {
-			l.due[id] = now
-		}
-		l.mu.Unlock()
-	}
-}
-
-// takeDue takes the apps that are due and not being looked at.
-func (l *Loop) takeDue() []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	now := l.Now()
-	var ids []string
-	for id, at := range l.due {
-		if !at.After(now) && !l.busy[id] {
-			delete(l.due, id)
-			l.busy[id] = true
-			ids = append(ids, id)
-		}
-	}
-	return ids
-}
-
-func (l *Loop) untilDue(next time.Time) time.Duration {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for id, at := range l.due {
-		if at.Before(next) && !l.busy[id] {
-			next = at
-		}
-	}
-	return max(next.Sub(l.Now()), 0)
-}
-
-// visit makes one pass over an app, when there is a slot for it, and settles when to look again.
-func (l *Loop) visit(ctx context.Context, appID string) {
-	slots := l.slotsFor(appID)
-	select {
-	case <-ctx.Done():
-		l.finish(appID, 0)
-		return
-	case slots <- struct{}{}:
-		defer func() { <-slots }()
-	}
-	if l.Held != nil && !l.Held() {
-		l.finish(appID, heldAgain)
-		return
-	}
-	passCtx, cancel := context.WithTimeout(ctx, passTime)
-	defer cancel()
-	again, err := l.pass(passCtx, appID)
-	switch {
-	case err == nil:
-		l.mu.Lock()
-		delete(l.failures, appID)
-		l.mu.Unlock()
-	case ctx.Err() == nil:
-		again = l.failed(appID, err)
-	}
-	l.finish(appID, again)
-}
-
-// slotsFor gives the slots that an app's pass has to wait for.
-func (l *Loop) slotsFor(appID string) chan struct{} {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.failures[appID].passes > 0 {
-		return l.retries
-	}
-	return l.slots
-}
-
-// finish ends a pass; again > 0 says when to look next by itself.
-func (l *Loop) finish(appID string, again time.Duration) {
-	l.mu.Lock()
-	delete(l.busy, appID)
-	l.mu.Unlock()
-	if again > 0 {
-		l.wakeAt(appID, l.Now().Add(again))
-		return
-	}
-	l.poke() // it may have been woken meanwhile
-}
-
-// endedSince reports whether an app's dynos have all ended for at least a while. It forgets when they had once it says so, and
+// endedSince reports whether the dynos of a job, named by its app or run, have all ended for at least a while. It forgets when they had once it says so, and
 // when they have not.
-func (l *Loop) endedSince(appID string, ended bool, while time.Duration) bool {
+func (l *Loop) endedSince(id string, ended bool, while time.Duration) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	since, known := l.quiet[appID]
+	since, known := l.quiet[id]
 	switch {
 	case !ended:
-		delete(l.quiet, appID)
+		delete(l.quiet, id)
 		return false
 	case !known:
-		l.quiet[appID] = l.Now()
+		l.quiet[id] = l.Now()
 		return false
 	case l.Now().Sub(since) < while:
 		return false
 	}
-	delete(l.quiet, appID)
+	delete(l.quiet, id)
 	return true
-}
-
-// failed counts and logs a failure and gives the pause after it, with jitter. What was logged is not logged again.
-func (l *Loop) failed(appID string, err error) time.Duration {
-	l.mu.Lock()
-	f := l.failures[appID]
-	known := f.text == err.Error()
-	pause := min(minBackoff<<min(f.passes, 10), maxBackoff)
-	l.failures[appID] = failure{passes: f.passes + 1, text: err.Error()}
-	l.mu.Unlock()
-
-	pause = pause/2 + rand.N(pause/2)
-	level := hclog.Warn
-	switch {
-	case known:
-		level = hclog.Debug
-	case dynomad.KindOf(err) == dynomad.Internal:
-		level = hclog.Error
-	}
-	l.Log.Log(level, "cannot make the cluster match yet", "app_id", appID, "error", err, "again_in", pause)
-	return pause
 }

@@ -40,7 +40,10 @@ func (l *Loop) pass(ctx context.Context, appID string) (time.Duration, error) {
 	if err := l.apply(ctx, &t); err != nil || t.again > 0 {
 		return t.again, err
 	}
-	if t.Deleted {
+	switch {
+	case t.Deleted && len(t.Runs) > 0:
+		return rolloutGap, nil // their jobs have to go first
+	case t.Deleted:
 		return 0, l.cleanUp(ctx, t)
 	}
 	if err := l.keepConfig(ctx, &t); err != nil {

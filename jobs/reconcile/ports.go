@@ -28,6 +28,21 @@ type Desired interface {
 	// StopDone ends the wish to have a dyno replaced; RestartInstead makes it one for the dyno's whole type.
 	StopDone(ctx context.Context, appID, dynoID string) error
 	RestartInstead(ctx context.Context, appID string, stop dynomad.DynoStop, restartID string) error
+	desiredRuns
+}
+
+// desiredRuns is what the store has of runs.
+type desiredRuns interface {
+	// AppsWithRuns lists the apps that have runs to see to, deleted ones among them.
+	AppsWithRuns(ctx context.Context) ([]string, error)
+	AppRuns(ctx context.Context, appID string) (dynomad.AppRuns, error)
+	ConfigVars(ctx context.Context, configID string) (dynomad.ConfigVars, error)
+	RunRegistered(ctx context.Context, appID, runID string) error
+	// RunPlaced records the allocation that may run a run, unless one is, and gives the one that is.
+	RunPlaced(ctx context.Context, appID, runID, allocID string) (string, error)
+	StopRun(ctx context.Context, appID, runID, reason string, audit dynomad.Audit) error
+	EndRun(ctx context.Context, appID, runID string, end dynomad.RunEnd) error
+	RunRemoved(ctx context.Context, appID, runID string) error
 }
 
 // Cluster is Nomad, as the loop needs it.
@@ -65,6 +80,8 @@ type Live interface {
 	Unread(namespace, id string) (paths []string, fresh bool)
 	// Explain tells how an app's dynos do, whether they were told to end meanwhile or not.
 	Explain(state dynomad.AppState, now time.Time) jobs.Explained
+	// Run tells of a run's job; fresh as above.
+	Run(app dynomad.App, run dynomad.Run) (sight jobs.RunSight, fresh bool)
 	// Peers tells of an allocation whether it is still up to being replaced, and how many others of its group are ready.
 	Peers(namespace, id, allocID string) (here bool, ready int, fresh bool)
 }

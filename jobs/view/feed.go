@@ -34,12 +34,33 @@ func (v *View) Reset(nsName string, s jobs.Snapshot) {
 	for _, j := range ns.jobs {
 		v.touch(j)
 	}
+	if old != nil {
+		v.touchGone(old, ns)
+	}
 	changed := ns.apps()
 	if old != nil {
 		changed = append(changed, old.apps()...)
 	}
 	v.mu.Unlock()
 	v.tell(changed, nil)
+}
+
+// touchGone is touch for the jobs that an older picture had and a newer one does not. v.mu is held.
+func (v *View) touchGone(old, now *namespace) {
+	for id, j := range old.jobs {
+		if now.jobs[id] == nil {
+			v.gone(j)
+		}
+	}
+}
+
+// gone is touch for a job of which nothing is known any more: what its app then has is of no version that there was while it was
+// known. v.mu is held.
+func (v *View) gone(j *job) {
+	v.touch(j)
+	if _, ok := v.runs[j.info.AppID]; ok {
+		v.runs[j.info.AppID] = v.changes
+	}
 }
 
 // Apply takes one change; older ones than what is known are passed over. It reports whether the change is of an allocation
@@ -61,7 +82,7 @@ func (v *View) Apply(nsName string, d jobs.Delta) (unknown bool) {
 	if d.Alloc != nil {
 		content, known := j.content(j.allocs[d.Alloc.ID])
 		unknown = !known
-		if content.Checked || unknown {
+		if content.Checked || unknown && j.info.RunID == "" {
 			ask = []string{d.Alloc.JobID}
 		}
 	}
@@ -195,10 +216,25 @@ func (v *View) Forget(now time.Time) {
 					v.touch(j)
 				}
 			}
+			if j.info.RunID != "" && !j.present {
+				v.forgetEnded(ns, j)
+			}
 			j.forgetVersions()
 			if !j.present && len(j.allocs) == 0 {
 				delete(ns.jobs, id)
+				v.gone(j)
 			}
+		}
+	}
+}
+
+// forgetEnded drops the allocations of a run whose job was removed: what became of it is recorded. v.mu is held.
+func (v *View) forgetEnded(ns *namespace, j *job) {
+	for id, a := range j.allocs {
+		if a.Ended() {
+			delete(j.allocs, id)
+			delete(ns.allocs, id)
+			v.touch(j)
 		}
 	}
 }

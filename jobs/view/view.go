@@ -33,6 +33,7 @@ type View struct {
 	health     map[string]jobs.Health     // by allocation
 	healthLost time.Time                  // zero while health is followed
 	variables  map[string]map[string]bool // paths by namespace; nothing of those that are not followed
+	runs       map[string]uint64          // by app: changes at the last change of a job of one of its runs
 }
 
 // namespace is the picture of one of Nomad's namespaces.
@@ -58,7 +59,7 @@ type job struct {
 func New(c Config) *View {
 	return &View{
 		Config: c, namespaces: map[string]*namespace{}, health: map[string]jobs.Health{}, healthLost: c.Now(),
-		variables: map[string]map[string]bool{},
+		variables: map[string]map[string]bool{}, runs: map[string]uint64{},
 	}
 }
 
@@ -132,8 +133,8 @@ func (v *View) Marked() []jobs.JobInfo {
 	return out
 }
 
-// Dynos gives the dynos of an app, given what is wanted. All that they depend on besides is in the app's job and the health of
-// its allocations: what changes those calls touch.
+// Dynos gives the dynos of an app, given what is wanted. All that they depend on besides is in the jobs of the app and its runs, and
+// in the health of their allocations: what changes those calls touch.
 func (v *View) Dynos(state dynomad.AppState, now time.Time) dynomad.DynoPicture {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -165,26 +166,38 @@ func (v *View) input(state dynomad.AppState, now time.Time) (jobs.AppInput, uint
 		}
 		in.Contents, in.Blocked = j.contents, j.blocked.Failed
 	}
-	return in, j.seen()
+	for _, run := range state.Runs {
+		in.Runs = append(in.Runs, v.sight(state.App, run))
+	}
+	return in, v.version(state.App)
+}
+
+// version gives the version of what Dynos shows of an app. v.mu is held.
+func (v *View) version(app dynomad.App) uint64 {
+	return max(v.jobOf(app).seen(), v.runs[app.ID])
 }
 
 // DynosVersion gives the version of what Dynos would give now.
 func (v *View) DynosVersion(app dynomad.App) uint64 {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	return v.jobOf(app).seen()
+	return v.version(app)
 }
 
 // jobOf finds the job of an app's name; nil if there is none. v.mu is held.
 func (v *View) jobOf(app dynomad.App) *job {
-	name := app.NomadNamespace
-	if name == "" {
-		name = v.Namespace
-	}
-	if ns := v.namespaces[name]; ns != nil {
+	if ns := v.namespaceOf(app); ns != nil {
 		return ns.jobs[jobs.JobID(app)]
 	}
 	return nil
+}
+
+// namespaceOf finds the namespace of an app's jobs; nil if it was never followed. v.mu is held.
+func (v *View) namespaceOf(app dynomad.App) *namespace {
+	if app.NomadNamespace != "" {
+		return v.namespaces[app.NomadNamespace]
+	}
+	return v.namespaces[v.Namespace]
 }
 
 // seen gives a job's version. Of no job there is nothing to see, today as ever: that is version 0.
@@ -199,6 +212,9 @@ func (j *job) seen() uint64 {
 func (v *View) touch(j *job) {
 	v.changes++
 	j.version = v.changes
+	if j.info.RunID != "" {
+		v.runs[j.info.AppID] = v.changes
+	}
 }
 
 // content gives what an allocation runs.

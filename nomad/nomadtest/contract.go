@@ -31,6 +31,7 @@ type contractPort interface {
 	VariablePaths(ctx context.Context, namespace, prefix string) ([]string, error)
 	DeleteVariable(ctx context.Context, namespace, path string) error
 	Rollout(ctx context.Context, namespace, jobID string, applied dynomad.AppliedState) (jobs.Rollout, error)
+	StopAlloc(ctx context.Context, namespace, id string) error
 }
 
 // ContractCluster is a cluster under test.
@@ -43,6 +44,8 @@ type ContractCluster struct {
 	Stop     func(id string)                        // … stops it without a purge
 	Spec     func(id string) *api.Job               // what is registered
 	Variable func(path string) map[string]string    // what a variable holds; nil if there is none
+	Allocs   func(id string) []jobs.Alloc           // of a job, oldest first
+	Exit     func(id string, code int32)            // ends a batch job's process as its command would have
 }
 
 // Contract says what the loop may rely on of a cluster. It is run against the Fake and against Nomad, so that the Fake cannot
@@ -62,9 +65,10 @@ func Contract(t *testing.T, open func(t *testing.T) ContractCluster) {
 		"a rollout succeeds":                           testRolloutSucceeds,
 		"a failed rollout puts the last good one back": testRolloutFails,
 		"what was purged meanwhile has not ended":      testPurgedRollout,
-		"variables":                             testVariables,
-		"a cluster that is away is unavailable": testAway,
-		"a call that is cut off is cancelled":   testCanceled,
+		"a run's allocations wait to be let run":       testRun,
+		"variables":                                    testVariables,
+		"a cluster that is away is unavailable":        testAway,
+		"a call that is cut off is cancelled":          testCanceled,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -29,6 +29,7 @@ type Fake struct {
 	calls     []Call
 	away      bool
 	feed      feed
+	started   map[string]int // how many allocations of batch jobs have run, by namespace and id
 }
 
 // Call is one request to a Fake.
@@ -41,7 +42,7 @@ type Call struct {
 
 // NewFake makes an empty cluster.
 func NewFake() *Fake {
-	return &Fake{index: 10, jobs: map[string]*fakeJob{}, variables: map[string]map[string]string{}, services: map[string]string{}}
+	return &Fake{index: 10, jobs: map[string]*fakeJob{}, variables: map[string]map[string]string{}, services: map[string]string{}, started: map[string]int{}}
 }
 
 // OnCall has hook asked before each call takes effect and after it did. Its error becomes the call's.
@@ -216,7 +217,11 @@ func (f *Fake) Orphans() int {
 // PutVariable writes a variable whole.
 func (f *Fake) PutVariable(ctx context.Context, namespace, path string, items map[string]string) error {
 	key := fakeKey(namespace, path)
-	return f.call(ctx, "PutVariable", key, func() error { f.variables[key] = maps.Clone(items); return nil })
+	return f.call(ctx, "PutVariable", key, func() error {
+		f.variables[key] = maps.Clone(items)
+		f.startGranted(namespaceOf(key))
+		return nil
+	})
 }
 
 // HasVariable reports whether a variable exists.

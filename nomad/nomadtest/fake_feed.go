@@ -80,7 +80,7 @@ func (f *Fake) EndStopping() {
 	defer f.mu.Unlock()
 	for _, a := range f.feed.allocs {
 		if a.Desired == api.AllocDesiredStatusStop && !a.Ended() {
-			a.Client = api.AllocClientStatusComplete
+			endByOrder(a)
 			f.tellAlloc(a)
 		}
 	}
@@ -164,6 +164,9 @@ func (f *Fake) start(j *fakeJob, group string, index int, number uint64) {
 		JobVersion: *j.spec.Version, VersionKnown: true, Index: int32(index), //nolint:gosec // counts are small
 		Desired: api.AllocDesiredStatusRun, Client: api.AllocClientStatusRunning,
 	}}
+	if isBatch(j.spec) {
+		a.Batch, a.Client, a.Task = true, api.AllocClientStatusPending, jobs.TaskSummary{State: "pending", Missing: true}
+	}
 	f.feed.allocs[a.ID] = a
 	f.tellAlloc(a)
 }
@@ -171,7 +174,7 @@ func (f *Fake) start(j *fakeJob, group string, index int, number uint64) {
 func (f *Fake) stop(a *fakeAlloc) {
 	a.Desired = api.AllocDesiredStatusStop
 	if !f.lingers {
-		a.Client = api.AllocClientStatusComplete
+		endByOrder(a)
 	}
 	f.tellAlloc(a)
 }

@@ -46,7 +46,10 @@ func (f *Fake) store(j *fakeJob, spec *api.Job) uint64 {
 		JobID: *spec.ID, CreateIndex: *spec.CreateIndex, Version: *spec.Version, Groups: jobs.Content(spec),
 	}
 	f.tellJob(j)
-	if f.place(j) {
+	switch {
+	case isBatch(spec):
+		f.placeBatch(j)
+	case f.place(j):
 		f.begin(j)
 	}
 	return index

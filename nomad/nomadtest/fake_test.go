@@ -22,6 +22,7 @@ func TestFake_contract(t *testing.T) {
 		})
 		return ContractCluster{
 			Cluster: fake, Away: away, Image: "image", Edit: fake.Edit, Stop: fake.Stop, Spec: fake.Spec,
+			Allocs: fake.allAllocs, Exit: fake.Exit,
 			Variable: func(path string) map[string]string { return fake.Variables()[path] },
 		}
 	})

@@ -42,9 +42,15 @@ func Of(accept []string) (Dialect, bool) {
 }
 
 // Lists reports whether a list of dynos has this one. Heroku's clients wait for every dyno they see to be up, so that they
-// are not shown those on their way out.
+// are not shown those on their way out, nor a one-off that could not start: it is not tried again.
 func (d Dialect) Lists(dyno dynomad.Dyno) bool {
-	return d != Heroku || (dyno.State != dynomad.StateStopping && dyno.State != dynomad.StateStopped)
+	switch {
+	case d != Heroku:
+		return true
+	case dyno.Run && dyno.State == dynomad.StateStartFailure:
+		return false
+	}
+	return dyno.State != dynomad.StateStopping && dyno.State != dynomad.StateStopped
 }
 
 // Name gives the name of a dyno: Heroku's clients take "web.1" apart.

@@ -1,0 +1,199 @@
+//go:build integration
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/nomad/api"
+
+	"github.com/dynomad/dynomad/nomad/nomadtest"
+)
+
+// runDyno is a one-off dyno as the API shows it.
+type runDyno struct {
+	dyno
+	ExitCode *int   `json:"exit_code"`
+	NomadURL string `json:"nomad_url"`
+}
+
+func (y runDyno) exit() int {
+	if y.ExitCode == nil {
+		return -1
+	}
+	return *y.ExitCode
+}
+
+// run runs a dyno once, as the fields say.
+func (d *daemon) run(app string, fields map[string]any) runDyno {
+	d.tb.Helper()
+	body, err := json.Marshal(fields)
+	if err != nil {
+		d.tb.Fatal(err)
+	}
+	var y runDyno
+	d.do(http.MethodPost, "/apps/"+app+"/dynos", string(body), http.StatusCreated, &y)
+	return y
+}
+
+// waitRun waits until a one-off dyno is in one of some states.
+func (d *daemon) waitRun(app string, y runDyno, within time.Duration, states ...string) runDyno {
+	d.tb.Helper()
+	var now runDyno
+	nomadtest.Eventually(d.tb, within, func(ctx context.Context) error {
+		status, body, err := d.try(ctx, http.MethodGet, "/apps/"+app+"/dynos/"+y.Name, "")
+		if err != nil {
+			return err
+		}
+		now = runDyno{}
+		if err := json.Unmarshal(body, &now); err != nil {
+			return err
+		}
+		if status != http.StatusOK || !slices.Contains(states, now.State) {
+			return fmt.Errorf("%s: %d %s", y.Name, status, body)
+		}
+		return nil
+	})
+	if now.ID != y.ID {
+		d.tb.Errorf("%s has the id %s, had %s", y.Name, now.ID, y.ID)
+	}
+	return now
+}
+
+// oneOffApp makes an app of busybox with a one-off type and nothing that is kept up.
+func (d *daemon) oneOffApp(name string) string {
+	d.tb.Helper()
+	image := d.cluster.Image(d.tb, "busybox")
+	d.do(http.MethodPost, "/apps", `{"name":"`+name+`"}`, http.StatusCreated, nil)
+	app := name + "-default"
+	d.do(http.MethodPatch, "/apps/"+app+"/config-vars", `{"COLOR":"blue","MODE":"app"}`, http.StatusOK, nil)
+	d.do(http.MethodPost, "/apps/"+app+"/formation",
+		`{"type":"migrate","oneoff":true,"size":"gp1","command":"sleep 1000","options":{"env":{"MODE":"type","STEP":"type"}}}`, http.StatusOK, nil)
+	d.do(http.MethodPost, "/apps/"+app+"/builds", `{"url":"`+image+`"}`, http.StatusCreated, nil)
+	return app
+}
+
+// TestCluster_runs runs dynos once, in every way, beside each other.
+func TestCluster_runs(t *testing.T) {
+	t.Parallel()
+	d := startDaemon(t, quick()...)
+	app := d.oneOffApp("once")
+	var made sync.WaitGroup
+	for name, tt := range map[string]struct {
+		fields map[string]any
+		state  string
+		exit   int
+		info   string
+	}{
+		"exit code":     {map[string]any{"command": "sh -c 'echo hi; exit 7'"}, "stopped", 7, "Its process ended with exit code 7."},
+		"time to live":  {map[string]any{"command": "sleep 1000", "time_to_live": 5}, "stopped", 143, "Its time to live of 5s is over."},
+		"no image":      {map[string]any{"command": "x", "image": "127.0.0.1:1/nothere:1"}, "start-failure", -1, "127.0.0.1:1/nothere:1"},
+		"no command":    {map[string]any{"command": "no-such-command"}, "stopped", 127, "command not found"},
+		"config vars":   {map[string]any{"command": `sh -c 'test "$COLOR$MODE$DYNOMAD_RELEASE" = blueappv2'`}, "stopped", 0, "Its process ended with exit code 0."},
+		"its own wins":  {map[string]any{"command": `sh -c 'test "$MODE" = mine'`, "env": map[string]any{"MODE": "mine"}, "size": "gp1"}, "stopped", 0, ""},
+		"of the type":   {map[string]any{"type": "migrate", "command": `sh -c 'test "$MODE$STEP" = typemine'`, "env": map[string]any{"STEP": "mine"}}, "stopped", 0, ""},
+		"out of memory": {map[string]any{"command": "tail /dev/zero", "size": "gp1"}, "stopped", 137, "It was killed for using more than its limit of 256 MiB"},
+	} {
+		made.Go(func() {
+			y := d.waitRun(app, d.run(app, tt.fields), 90*time.Second, "stopped", "start-failure")
+			if y.State != tt.state || y.exit() != tt.exit || !strings.Contains(y.AdditionalInfo, tt.info) {
+				t.Errorf("%s: it ended %s with %d, %q", name, y.State, y.exit(), y.AdditionalInfo)
+			}
+		})
+	}
+	made.Go(func() { d.checkRunBytes(app) })
+	made.Wait()
+	d.once(app)
+}
+
+// checkRunBytes reads the environment of a one-off dyno back, byte for byte, and stops it.
+func (d *daemon) checkRunBytes(app string) {
+	want := awkward()
+	y := d.waitRun(app, d.run(app, map[string]any{"type": "migrate", "env": want}), 90*time.Second, "running")
+	want["DYNO"], want["COLOR"], want["MODE"] = y.Name, "blue", "type"
+	onNomad := y.dyno
+	onNomad.ID = path.Base(y.NomadURL)
+	got := d.environment(onNomad)
+	for name, value := range want {
+		if got[name] != value {
+			d.tb.Errorf("%s arrived as %q, want %q", name, got[name], value)
+		}
+	}
+	d.do(http.MethodPost, "/apps/"+app+"/dynos/"+y.Name+"/actions/stop", "", http.StatusAccepted, nil)
+	if y = d.waitRun(app, y, time.Minute, "stopped"); y.exit() != 143 || y.AdditionalInfo != "It was stopped by request." {
+		d.tb.Errorf("it ended with %d, %q", y.exit(), y.AdditionalInfo)
+	}
+}
+
+// once fails if a job of an app's runs had more than one process.
+func (d *daemon) once(app string) {
+	d.tb.Helper()
+	allocs, _, err := d.cluster.NomadClient().Allocations().List(nil)
+	if err != nil {
+		d.tb.Fatal(err)
+	}
+	started := map[string]int{}
+	for _, a := range allocs {
+		for _, state := range a.TaskStates {
+			for _, e := range state.Events {
+				if strings.HasPrefix(a.JobID, app+"_") && e.Type == api.TaskStarted {
+					started[a.JobID]++
+				}
+			}
+		}
+	}
+	for job, n := range started {
+		if n > 1 {
+			d.tb.Errorf("%s was started %d times", job, n)
+		}
+	}
+	if len(started) == 0 {
+		d.tb.Error("nothing was started")
+	}
+}
+
+// TestCluster_runsOutliveTheDaemon kills the daemon while runs are on their way: each is run once, and its end is recorded. At last
+// the app is deleted with a run that is up.
+func TestCluster_runsOutliveTheDaemon(t *testing.T) {
+	t.Parallel()
+	d := startDaemon(t, quick()...)
+	app := d.oneOffApp("outlive")
+	const many = 30
+	var all []runDyno
+	up := d.waitRun(app, d.run(app, map[string]any{"command": "sh -c 'sleep 8; exit 5'", "size": "gp1"}), time.Minute, "running")
+	for i := range many {
+		all = append(all, d.run(app, map[string]any{"command": fmt.Sprintf("sh -c 'exit %d'", i), "size": "gp1"}))
+	}
+	if err := d.process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.process.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if y := d.waitRun(app, up, time.Minute, "stopped"); y.exit() != 5 {
+		t.Errorf("the one that was up ended with %d, %q", y.exit(), y.AdditionalInfo)
+	}
+	for i, y := range all {
+		if y = d.waitRun(app, y, 2*time.Minute, "stopped", "start-failure"); y.exit() != i {
+			t.Errorf("%s ended %s with %d, %q; want %d", y.Name, y.State, y.exit(), y.AdditionalInfo, i)
+		}
+	}
+	d.once(app)
+	last := d.waitRun(app, d.run(app, map[string]any{"type": "migrate"}), time.Minute, "running")
+	d.do(http.MethodDelete, "/apps/"+app, "", http.StatusOK, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	d.waitGone(ctx, app)
+	if jobs, _, err := d.cluster.NomadClient().Jobs().PrefixList(app + "_"); err != nil || len(jobs) > 0 {
+		t.Errorf("of %s is left: %v, %v", last.Name, jobs, err)
+	}
+}

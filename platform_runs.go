@@ -1,0 +1,59 @@
+package dynomad
+
+import (
+	"context"
+	"fmt"
+)
+
+// runStore keeps runs.
+type runStore interface {
+	// CreateRun adds the run that decide makes of an app's state and the run's number, in one transaction. decide must be pure: it may
+	// be run again.
+	CreateRun(ctx context.Context, key string, decide func(s AppState, number int) (Run, Audit, error)) (AppState, Run, error)
+	// StopRun records why a run is to end, and the audit; nothing if it has ended or was told to before.
+	StopRun(ctx context.Context, appID, runID, reason string, audit Audit) error
+}
+
+// CreateRun runs a dyno once. The loop starts it.
+func (p *Platform) CreateRun(ctx context.Context, key string, n NewRun) (AppState, Dyno, error) {
+	after, run, err := p.runs.CreateRun(ctx, key, func(s AppState, number int) (Run, Audit, error) {
+		if !PrincipalFrom(ctx).Sees(s.App.ID, s.App.SpaceID) {
+			return Run{}, Audit{}, appMissing(key)
+		}
+		run, err := p.Rules.NewRun(s, n)
+		if err != nil {
+			return Run{}, Audit{}, err
+		}
+		run.ID, run.Number, run.CreatedAt = p.NewID(), number, p.Now()
+		if ttl := n.timeToLive(); ttl > 0 {
+			run.Deadline = run.CreatedAt.Add(ttl)
+		}
+		return run, p.audit(ctx, "dyno.create", run.describe()), nil
+	})
+	if err != nil {
+		return AppState{}, Dyno{}, err
+	}
+	p.loop.Wake(after.App.ID)
+	return after, run.Dyno(after.App), nil
+}
+
+// describe says what is run, for an audit. What its environment holds is no part of it.
+func (r Run) describe() string {
+	what := "the image's command"
+	if r.Command != nil {
+		what = quoted(*r.Command)
+	}
+	if r.Attach {
+		what += " for a terminal"
+	}
+	return fmt.Sprintf("Ran %s as %s, of size %s, from %s.", what, r.Name(), r.Size, r.Image)
+}
+
+// stopRun has a run ended.
+func (p *Platform) stopRun(ctx context.Context, s AppState, d Dyno) error {
+	err := p.runs.StopRun(ctx, s.App.ID, d.ID, "It was stopped by request.", p.audit(ctx, "dyno.stop", "Stopped "+d.Name+"."))
+	if err == nil {
+		p.loop.Wake(s.App.ID)
+	}
+	return err
+}
