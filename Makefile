@@ -63,8 +63,10 @@ fmt: bin/golangci-lint ## format the code
 
 .PHONY: golden
 golden: ## write the golden files anew and show what changed
-	$(GO) test ./jobs/ ./server/ ./store/ -run 'Golden|Transcript|Schema' -update
-	git diff --stat -- testdata
+	$(GO) test ./jobs/ ./server/ ./store/ -run '[gG]olden|Transcript|Schema' -skip OpenAPI -update
+	$(GO) test ./server/ -run OpenAPI_golden -update
+	$(GO) test ./cmd/dynomad/cli/ -run Scripts -update
+	git diff --stat -- testdata server/openapi
 
 .PHONY: bench
 bench: setup tools ## benchmarks, at last beside Nomad on a cluster with 200 dynos

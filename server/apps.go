@@ -13,22 +13,22 @@ import (
 // look for.
 type appAnswer struct {
 	ID           string           `json:"id"`
-	Name         string           `json:"name"`
-	Key          string           `json:"key"`
-	SimpleName   string           `json:"simple_name"`
+	Name         string           `json:"name"`        // the full name: name, dash, space
+	Key          string           `json:"key"`         // the full name
+	SimpleName   string           `json:"simple_name"` // the name without the space
 	Space        named            `json:"space"`
 	Description  string           `json:"description"`
-	Labels       string           `json:"labels"`
-	Maintenance  bool             `json:"maintenance"`
-	WebURL       string           `json:"web_url"`
-	Image        string           `json:"image"`
+	Labels       string           `json:"labels"`      // free text
+	Maintenance  bool             `json:"maintenance"` // all dynos are stopped until it is over
+	WebURL       string           `json:"web_url"`     // where visitors find it
+	Image        string           `json:"image"`       // of the newest release that did not fail; empty before the first
 	Formation    []dynoTypeAnswer `json:"formation"`
-	Owner        user             `json:"owner"`
+	Owner        user             `json:"owner"` // the token that made it
 	Organization named            `json:"organization"`
 	Region       named            `json:"region"`
 	Stack        named            `json:"stack"`
 	BuildStack   named            `json:"build_stack"`
-	NomadURL     string           `json:"nomad_url"`
+	NomadURL     string           `json:"nomad_url"` // the page of its job in the Nomad UI
 	GitURL       string           `json:"git_url"`
 	ACM          bool             `json:"acm"`
 	ArchivedAt   *string          `json:"archived_at"`
@@ -36,7 +36,7 @@ type appAnswer struct {
 	Preview      *onlyID          `json:"preview"`
 	RepoSize     int              `json:"repo_size"`
 	SlugSize     int              `json:"slug_size"`
-	ReleasedAt   *string          `json:"released_at"`
+	ReleasedAt   *string          `json:"released_at"` // of the newest release
 	CreatedAt    string           `json:"created_at"`
 	UpdatedAt    string           `json:"updated_at"`
 }

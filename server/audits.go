@@ -10,11 +10,11 @@ import (
 // auditAnswer is one line of who changed what, when.
 type auditAnswer struct {
 	ID        string  `json:"id"`
-	Action    string  `json:"action"`
-	Details   string  `json:"details"`
+	Action    string  `json:"action"`  // like app.create
+	Details   string  `json:"details"` // in a sentence, without values
 	App       *named  `json:"app"`
 	Space     *string `json:"space"`
-	User      user    `json:"user"`
+	User      user    `json:"user"` // the token
 	CreatedAt string  `json:"created_at"`
 }
 

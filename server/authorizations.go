@@ -17,8 +17,8 @@ type authorizationAnswer struct {
 	Description  string          `json:"description"`
 	Scope        []dynomad.Scope `json:"scope"`
 	AccessToken  accessToken     `json:"access_token"`
-	App          *onlyID         `json:"app"`
-	Space        *onlyID         `json:"space"`
+	App          *onlyID         `json:"app"`   // the app that it is tied to
+	Space        *onlyID         `json:"space"` // the space that it is tied to
 	User         authUser        `json:"user"`
 	Client       *onlyID         `json:"client"`
 	Grant        *onlyID         `json:"grant"`
@@ -30,8 +30,8 @@ type authorizationAnswer struct {
 
 type accessToken struct {
 	ID        string  `json:"id"`
-	Token     *string `json:"token"`
-	ExpiresIn *int    `json:"expires_in"`
+	Token     *string `json:"token"`      // shown once, when it is made
+	ExpiresIn *int    `json:"expires_in"` // seconds; null is never
 }
 
 type authUser struct {

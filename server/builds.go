@@ -13,18 +13,18 @@ import (
 type buildAnswer struct {
 	ID              string            `json:"id"`
 	App             named             `json:"app"`
-	Number          int               `json:"number"`
+	Number          int               `json:"number"` // 1, 2, 3 … in the app
 	Image           string            `json:"image"`
 	SourceBlob      sourceBlob        `json:"source_blob"`
-	ProcessTypes    map[string]string `json:"process_types"`
+	ProcessTypes    map[string]string `json:"process_types"` // dyno types and their commands
 	Buildpacks      []string          `json:"buildpacks"`
 	Stack           string            `json:"stack"`
 	Status          string            `json:"status"`
 	OutputStreamURL string            `json:"output_stream_url"`
-	Release         *onlyID           `json:"release"`
+	Release         *onlyID           `json:"release"` // its first release; null if there is none
 	Slug            *onlyID           `json:"slug"`
 	User            user              `json:"user"`
-	AdditionalInfo  string            `json:"additional_info"`
+	AdditionalInfo  string            `json:"additional_info"` // a warning about tags that move
 	CreatedAt       string            `json:"created_at"`
 	UpdatedAt       string            `json:"updated_at"`
 }

@@ -17,21 +17,21 @@ import (
 
 // dynoAnswer is a dyno.
 type dynoAnswer struct {
-	ID             string      `json:"id"`
-	Name           string      `json:"name"`
+	ID             string      `json:"id"`   // the allocation's
+	Name           string      `json:"name"` // ten digits, a dash and five letters or digits; `web.1` for Heroku's clients
 	Type           string      `json:"type"`
 	App            named       `json:"app"`
-	Command        *string     `json:"command"`
+	Command        *string     `json:"command"` // null is the image's own
 	Size           string      `json:"size"`
-	State          string      `json:"state"`
-	Ready          bool        `json:"ready"`
-	Restarts       int         `json:"restarts"`
-	Release        dynoRelease `json:"release"`
-	ExitCode       *int        `json:"exit_code"`
-	AdditionalInfo string      `json:"additional_info"`
-	AttachURL      string      `json:"attach_url"`
-	Node           string      `json:"node"`
-	NomadURL       string      `json:"nomad_url"`
+	State          string      `json:"state"`           // what it is doing; the last four words are for Heroku's clients
+	Ready          bool        `json:"ready"`           // it runs and, of web, receives traffic now
+	Restarts       int         `json:"restarts"`        // of its process, in place
+	Release        dynoRelease `json:"release"`         // the one that it runs
+	ExitCode       *int        `json:"exit_code"`       // of one that has ended
+	AdditionalInfo string      `json:"additional_info"` // why it is in this state, in a sentence
+	AttachURL      string      `json:"attach_url"`      // where a one-off dyno can be attached to
+	Node           string      `json:"node"`            // name of the node that it runs on
+	NomadURL       string      `json:"nomad_url"`       // its page in the Nomad UI
 	CreatedAt      string      `json:"created_at"`
 	UpdatedAt      string      `json:"updated_at"`
 }

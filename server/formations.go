@@ -14,16 +14,16 @@ type dynoTypeAnswer struct {
 	App            named          `json:"app"`
 	ID             string         `json:"id"`
 	Type           string         `json:"type"`
-	Command        *string        `json:"command"`
-	Quantity       int            `json:"quantity"`
-	Size           string         `json:"size"`
+	Command        *string        `json:"command"`  // null is the slug's or the image's own
+	Quantity       int            `json:"quantity"` // how many are wanted
+	Size           string         `json:"size"`     // name of its size
 	DynoSize       named          `json:"dyno_size"`
-	Port           *int           `json:"port"`
-	Healthcheck    *string        `json:"healthcheck"`
-	OneOff         bool           `json:"oneoff"`
-	Schedule       *string        `json:"schedule"`
-	Options        *optionsAnswer `json:"options"`
-	AdditionalInfo string         `json:"additional_info"`
+	Port           *int           `json:"port"`            // that the app listens on; null but for web
+	Healthcheck    *string        `json:"healthcheck"`     // path that must be answered with 2xx; null is whether the port accepts connections
+	OneOff         bool           `json:"oneoff"`          // run by request only
+	Schedule       *string        `json:"schedule"`        // five fields of cron, in UTC
+	Options        *optionsAnswer `json:"options"`         // for one-off dynos; env is null for tokens that may not see config values
+	AdditionalInfo string         `json:"additional_info"` // that and why it is held at an earlier definition
 	CreatedAt      string         `json:"created_at"`
 	UpdatedAt      string         `json:"updated_at"`
 }

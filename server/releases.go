@@ -13,15 +13,15 @@ import (
 type releaseAnswer struct {
 	ID                  string   `json:"id"`
 	Version             int      `json:"version"`
-	Status              string   `json:"status"`
-	State               string   `json:"state"`
-	Current             bool     `json:"current"`
+	Status              string   `json:"status"`  // how its rollout went
+	State               string   `json:"state"`   // the same in Akkeris's words
+	Current             bool     `json:"current"` // the newest that succeeded
 	Description         string   `json:"description"`
-	AdditionalInfo      string   `json:"additional_info"`
+	AdditionalInfo      string   `json:"additional_info"` // why it failed
 	App                 named    `json:"app"`
-	Slug                *onlyID  `json:"slug"`
-	User                user     `json:"user"`
-	EligibleForRollback bool     `json:"eligible_for_rollback"`
+	Slug                *onlyID  `json:"slug"`                  // the build that it runs; null before the first
+	User                user     `json:"user"`                  // the token that made it
+	EligibleForRollback bool     `json:"eligible_for_rollback"` // it succeeded and has a slug
 	AddonPlanNames      []string `json:"addon_plan_names"`
 	Artifacts           []onlyID `json:"artifacts"`
 	OutputStreamURL     *string  `json:"output_stream_url"`

@@ -49,6 +49,8 @@ var routes = []route{
 	{method: "GET", path: "/healthz", handle: (*Server).showHealth, open: true, kind: kindDefault},
 	{method: "GET", path: "/readyz", handle: (*Server).showReady, open: true, kind: kindDefault},
 	{method: "GET", path: "/metrics", handle: (*Server).showMetrics, open: true, kind: kindDefault},
+	{method: "GET", path: "/openapi.json", handle: (*Server).showDescription, open: true, kind: kindDefault},
+	{method: "GET", path: "/docs", handle: (*Server).showDocs, open: true, kind: kindDefault},
 
 	{method: "POST", path: "/apps", handle: (*Server).createApp, scope: write, kind: kindOwn},
 	{method: "GET", path: "/apps", handle: (*Server).listApps, scope: read, kind: kindOwn},

@@ -14,11 +14,11 @@ type spaceAnswer struct {
 	Name           string   `json:"name"`
 	Description    string   `json:"description"`
 	Compliance     []string `json:"compliance"`
-	NomadNamespace *string  `json:"nomad_namespace"`
+	NomadNamespace *string  `json:"nomad_namespace"` // of the apps' jobs; null for tokens without the scope global
 	Region         named    `json:"region"`
 	Stack          named    `json:"stack"`
 	State          string   `json:"state"`
-	Apps           int      `json:"apps"`
+	Apps           int      `json:"apps"` // how many it has
 	CreatedAt      string   `json:"created_at"`
 	UpdatedAt      string   `json:"updated_at"`
 }

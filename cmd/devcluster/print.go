@@ -10,7 +10,7 @@ func (s *session) printAll() {
 	api := s.apiURL()
 	auth := fmt.Sprintf(`-H "Authorization: Bearer $(cat %s)"`, s.tokenFile())
 	s.say("")
-	s.say("API           %s", api)
+	s.say("API           %s (what it can do: %s/docs)", api, api)
 	if !s.config.noSample {
 		s.say("Sample app    http://%s:%d", sampleHost, s.config.routerPort)
 		s.say("              curl -H 'Host: %s' http://%s/", sampleHost, local(s.config.routerPort))
@@ -29,6 +29,9 @@ func (s *session) printAll() {
 		s.say("  curl %s %s/apps/%s/formation/web -X PATCH -d '{\"quantity\":2}'", auth, api, sampleApp)
 		s.say("  curl %s %s/apps/%s/config-vars -X PATCH -d '{\"GREETING\":\"hi\"}'", auth, api, sampleApp)
 	}
+	s.say("or, with the commands (bin/dynomad --help):")
+	s.say("  bin/dynomad login %s < %s", api, s.tokenFile())
+	s.say("  bin/dynomad apps")
 	s.say("")
 	s.say("Ctrl-C ends everything. The daemon's log:")
 	s.say("")

@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/spf13/cobra"
+
+	"github.com/dynomad/dynomad/cmd/dynomad/cli"
 )
 
 // run executes a command line. getenv gives the environment, so that tests can have their own.
@@ -15,7 +17,14 @@ func run(ctx context.Context, args []string, getenv func(string) string) error {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(serverCommand(ctx, getenv), backupCommand(ctx, getenv), restoreCommand(ctx, getenv), rebuildCommand(ctx, getenv))
+	root.AddGroup(&cobra.Group{ID: "daemon", Title: "Commands for the daemon's machine:"})
+	for _, cmd := range []*cobra.Command{
+		serverCommand(ctx, getenv), backupCommand(ctx, getenv), restoreCommand(ctx, getenv), rebuildCommand(ctx, getenv),
+	} {
+		cmd.GroupID = "daemon"
+		root.AddCommand(cmd)
+	}
+	cli.Add(root, cli.Env{Getenv: getenv, Version: version})
 	root.SetArgs(args)
 	return root.ExecuteContext(ctx)
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/dynomad/dynomad/cmd/dynomad/cli"
 )
 
 // version is set by the linker.
@@ -18,6 +20,6 @@ func main() {
 	if err := run(ctx, os.Args[1:], os.Getenv); err != nil {
 		fmt.Fprintln(os.Stderr, "dynomad: "+err.Error())
 		stop()
-		os.Exit(1)
+		os.Exit(cli.ExitCode(err))
 	}
 }

@@ -1,0 +1,175 @@
+//go:build integration
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dynomad/dynomad/cmd/dynomad/cli"
+)
+
+// user is somebody at a shell, with a daemon and the program.
+type user struct {
+	tb   testing.TB
+	path string // of the program
+	env  []string
+	used map[string]bool // commands
+}
+
+func (d *daemon) user() *user {
+	d.tb.Helper()
+	path, err := binary()
+	if err != nil {
+		d.tb.Fatal(err)
+	}
+	return &user{tb: d.tb, path: path, used: map[string]bool{}, env: []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + d.dir, "DYNOMAD_APP=cli", "DYNOMAD_URL=" + d.url,
+	}}
+}
+
+// run runs a command, and gives what it printed and its exit code.
+func (u *user) run(stdin string, args ...string) (out, errOut string, code int) {
+	u.tb.Helper()
+	u.used[args[0]] = true
+	ctx, cancel := context.WithTimeout(u.tb.Context(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, u.path, args...)
+	cmd.Env, cmd.Stdin = u.env, strings.NewReader(stdin)
+	var o, e bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &o, &e
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		u.tb.Fatalf("dynomad %q: %v", args, err)
+	}
+	return o.String(), e.String(), cmd.ProcessState.ExitCode()
+}
+
+// must runs a command that must succeed and print what is wanted.
+func (u *user) must(want string, args ...string) string {
+	u.tb.Helper()
+	out, errOut, code := u.run("", args...)
+	if code != 0 || !strings.Contains(out, want) {
+		u.tb.Fatalf("dynomad %q: exit %d, want %q in\n%s%s", args, code, want, out, errOut)
+	}
+	return out
+}
+
+// TestCluster_commands drives every command on the real cluster.
+func TestCluster_commands(t *testing.T) {
+	t.Parallel()
+	d := startDaemon(t, quick()...)
+	image := d.cluster.Image(t, "busybox")
+	u := d.user()
+	if out, errOut, code := u.run(d.token+"\n", "login", d.url); code != 0 {
+		t.Fatalf("login: %d %s%s", code, out, errOut)
+	}
+	u.must("root@dynomad.local", "whoami")
+	u.must("Created cli-default", "apps:create", "cli")
+	u.firstDeploy(image)
+	u.scaleAndChange()
+	u.crash(image)
+	u.dynosOneByOne()
+	u.rest()
+	u.must("Deleted cli-default", "apps:destroy", "--confirm", "cli-default")
+	u.must("", "logout")
+	if _, _, code := u.run("", "apps"); code != 4 {
+		t.Errorf("after logout: exit code %d", code)
+	}
+	root := &cobra.Command{Use: "dynomad"}
+	cli.Add(root, cli.Env{})
+	for _, cmd := range root.Commands() {
+		if !cmd.Hidden && !u.used[cmd.Name()] {
+			t.Errorf("%s was not used", cmd.Name())
+		}
+	}
+}
+
+const webCommand = `sh -c 'exec httpd -f -p "$PORT"'`
+
+func (u *user) firstDeploy(image string) {
+	u.tb.Helper()
+	start := time.Now()
+	out := u.must("v1 has succeeded", "deploy", image, "--process", "web="+webCommand, "--process", "worker=sleep 3600")
+	u.tb.Logf("the first deploy took %s:\n%s", time.Since(start).Round(100*time.Millisecond), out)
+	for _, want := range []string{"to cli-default: v1", "web.1  running", "http://cli-default.apps.localhost"} {
+		if !strings.Contains(out, want) {
+			u.tb.Errorf("deploy does not say %q", want)
+		}
+	}
+	u.must("web.1", "ps", "web")
+	u.must("cli-default", "apps")
+	u.must(image, "apps:info")
+	u.must("http://cli-default.apps.localhost", "open")
+}
+
+func (u *user) scaleAndChange() {
+	u.tb.Helper()
+	u.must("web=2:gp2 worker=1:gp1", "ps:scale", "web=2", "worker+1:gp1")
+	u.must("All dynos", "ps:wait", "--timeout", "1m")
+	u.must("v2 has succeeded", "config:set", "COLOR=red", "GONE=1", "--wait")
+	u.must("red\n", "config:get", "COLOR")
+	u.must("GONE='1'", "config", "--shell")
+	u.must("Created clock", "ps:create", "clock", "-c", "sleep 3600", "-s", "gp1", "-q", "0")
+	u.must("sleep 7200", "ps:update", "clock", "-c", "sleep 7200")
+	u.must("Removed clock", "ps:destroy", "clock", "--confirm", "clock")
+	u.must("gp2", "sizes")
+}
+
+// crash deploys what crashes: the reason and exit code 6 within 40 s, and the old dynos serve on.
+func (u *user) crash(image string) {
+	u.tb.Helper()
+	start := time.Now()
+	out, errOut, code := u.run("", "deploy", image, "--process", "web=sh -c 'exit 3'", "--process", "worker=sleep 3600")
+	took := time.Since(start)
+	u.tb.Logf("a deploy that crashes ended after %s:\n%s%s", took.Round(100*time.Millisecond), out, errOut)
+	if code != 6 || took > 40*time.Second {
+		u.tb.Errorf("exit code %d after %s", code, took)
+	}
+	for _, want := range []string{"v3 failed: web is app-crashed", "exit code 3", "v2 stays in use"} {
+		if !strings.Contains(errOut, want) {
+			u.tb.Errorf("it does not say %q", want)
+		}
+	}
+	if !strings.Contains(out, "app-crashed") {
+		u.tb.Error("it does not tell of the crash while it runs")
+	}
+	u.must("failed", "releases")
+	u.must("exit code 3", "releases:info")
+	u.must("running  v2", "ps", "web")
+}
+
+func (u *user) dynosOneByOne() {
+	u.tb.Helper()
+	u.must("Restarted worker", "ps:restart", "worker", "--wait", "--timeout", "1m")
+	u.must("Stopping web.2", "ps:stop", "web.2")
+	u.must("Sent signal TERM", "ps:kill", "worker.1")
+	u.must("v4 has succeeded", "rollback", "v1", "--timeout", "1m")
+	u.must("Set BACK: v5", "config:set", "BACK=1") // the config vars are v1's again: there are none
+	u.must("Removed BACK: v6", "config:unset", "BACK")
+}
+
+func (u *user) rest() {
+	u.tb.Helper()
+	u.must("in maintenance", "maintenance:on")
+	u.must("out of maintenance", "maintenance:off")
+	u.must("Created the space", "spaces:create", "spare")
+	u.must("spare", "spaces")
+	u.must("Deleted the space", "spaces:destroy", "spare", "--confirm", "spare")
+	u.must("", "tokens:create", "--expires-in", "1h", "-d", "mine")
+	for line := range strings.Lines(u.must("mine", "tokens")) {
+		if strings.Contains(line, "mine") {
+			u.must("Revoked", "tokens:revoke", strings.Fields(line)[0])
+		}
+	}
+	u.must("cli-default", "proxy", "--", "sh", "-c", `DYNOMAD_URL=$HEROKU_HOST DYNOMAD_TOKEN=$HEROKU_API_KEY "$0" apps`, u.path)
+}
