@@ -8,6 +8,7 @@ type Audit struct {
 	AppID     string
 	AppName   string // as it was then; apps are deleted, their audits stay
 	Space     string
+	Seq       int64  // its number in the order that the store took them in; set by the store
 	Action    string // "app.create", "formation.update", "release.create" …
 	Details   string // one sentence
 	UserID    string

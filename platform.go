@@ -106,6 +106,8 @@ type AuditFilter struct {
 	AppName string
 	Space   string
 	SpaceID string // of a token tied to a space
+	After   int64  // those with a higher Seq
+	Newest  int    // no more than so many, the newest; 0 is no bound
 }
 
 // dynoView knows what runs, from memory.
@@ -138,6 +140,7 @@ type Platform struct {
 	view   dynoView
 	loop   waker
 	exec   executor
+	logs   logHub
 }
 
 // Store is all that Platform needs kept; package store has it.
@@ -156,6 +159,7 @@ type Parts struct {
 	View  dynoView
 	Loop  waker
 	Exec  executor
+	Logs  logHub
 	Now   func() time.Time
 	NewID func() string
 }
@@ -166,7 +170,7 @@ func NewPlatform(rules Rules, parts Parts) *Platform {
 	return &Platform{
 		Rules: rules, Now: parts.Now, NewID: parts.NewID,
 		apps: store, ledger: store, spaces: store, tokens: store, extras: store, runs: store,
-		view: parts.View, loop: parts.Loop, exec: parts.Exec,
+		view: parts.View, loop: parts.Loop, exec: parts.Exec, logs: parts.Logs,
 	}
 }
 

@@ -31,8 +31,14 @@ func (s *Server) adapt(rt route) http.Handler {
 		setHeaders(rec.Header(), id)
 		limit := cmp.Or(rt.time, handlerTime)
 		setDeadlines(w, r, start, limit)
-		ctx, cancel := context.WithTimeout(r.Context(), limit)
-		defer cancel()
+		ctx := r.Context()
+		if rt.stream {
+			rec.begun = func() { s.answered(rt, r, id, logged{status: rec.status, took: time.Since(start)}) }
+		} else {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, limit)
+			defer cancel()
+		}
 		err := s.serve(rec, r.WithContext(ctx), rt)
 		kind, status, brokenOff := dynomad.Kind(""), rec.status, err != nil && rec.status != 0
 		if err != nil {
@@ -42,15 +48,23 @@ func (s *Server) adapt(rt route) http.Handler {
 				writeError(rec, kind, err)
 			}
 		}
-		took := time.Since(start)
-		s.logRequest(rt, r, id, logged{status, took, kind, err})
-		if s.cfg.Observe != nil {
-			s.cfg.Observe(methodLabel(r.Method), rt.path, status, took)
+		if end := (logged{status, time.Since(start), kind, err}); rec.begun == nil || rec.status == 0 || rec.status >= http.StatusMultipleChoices {
+			s.answered(rt, r, id, end)
+		} else {
+			s.log.Debug("a stream has ended", "path", rt.path, "request_id", id, "duration", end.took, "kind", kind)
 		}
 		if brokenOff {
 			panic(http.ErrAbortHandler) // the client must not take what it has for the whole answer
 		}
 	})
+}
+
+// answered tells of an answer: in the log and in the metrics.
+func (s *Server) answered(rt route, r *http.Request, id string, end logged) {
+	s.logRequest(rt, r, id, end)
+	if s.cfg.Observe != nil {
+		s.cfg.Observe(methodLabel(r.Method), rt.path, end.status, end.took)
+	}
 }
 
 // serve runs a route's checks and its handler. A panic becomes an error.
@@ -171,11 +185,15 @@ type recorder struct {
 	http.ResponseWriter
 	head   bool
 	status int
+	begun  func() // told of the status of a success, as soon as it is known; may be nil
 }
 
 func (w *recorder) WriteHeader(status int) {
 	if w.status == 0 && status >= http.StatusOK {
 		w.status = status
+		if w.begun != nil && status < http.StatusMultipleChoices {
+			w.begun()
+		}
 	}
 	w.ResponseWriter.WriteHeader(status)
 }

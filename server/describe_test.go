@@ -12,7 +12,8 @@ type operation struct {
 	about    string // more, if there is more to know
 	status   int    // of success; 0 is 200
 	answer   any    // a value of the answer's type; nil is text or HTML, or nothing
-	media    string // of the answer; "" is JSON
+	media    string // of the answer, or several with blanks between; "" is JSON
+	empty    string // when it is 204
 	body     any    // a value of the request's type; nil is no body
 	optional bool   // the body may be left out
 	query    map[string]string
@@ -34,6 +35,7 @@ func sections() []section {
 		{"Spaces", "A space is a group of apps; `default` always exists.", spaceOperations()},
 		{"Formation", "The dyno types of an app: how to start its processes, and how many of each.", formationOperations()},
 		{"Dynos", "What runs: one row for each running, starting or lately ended dyno.", dynoOperations()},
+		{"Logs", "What the dynos write, and what happens to them, as one stream.", logOperations()},
 		{"Config vars", "The app's environment.", configOperations()},
 		{"Builds", "Image references that can be released.", buildOperations()},
 		{"Releases", "A slug with config vars, numbered 1, 2, 3 … in the app.", releaseOperations()},
@@ -188,6 +190,26 @@ func releaseOperations() map[string]operation {
 	}
 }
 
+func logOperations() map[string]operation {
+	const media, empty = "text/plain text/event-stream", "a client that resumes has all, and wants no tail"
+	const about = "Plain text, a line for each: `2026-11-22T01:02:03.456Z app[web.1]: text`. With `Accept: text/event-stream` they are events " +
+		"with ids, and `Last-Event-ID` resumes after one."
+	return map[string]operation{
+		"GET /apps/{app}/logs": {
+			summary: "Read logs, and follow them", media: media, empty: empty, about: about,
+			query: map[string]string{
+				"lines": "how many lines of before, 0 to 1500; 100 if absent", "tail": "1 to go on with what is written from now on",
+				"dyno": "only of this dyno (`web.1`) or dyno type", "type": "only of this dyno type", "source": "only `app` or `dynomad`",
+			},
+		},
+		"POST /apps/{app}/log-sessions": {
+			summary: "Make a URL for reading logs without a token", status: 201, body: logSessionBody{}, optional: true, answer: logSessionAnswer{},
+			about: "`logplex_url` is good for 5 minutes to connect.",
+		},
+		"GET /log-sessions/{session}": {summary: "Read the logs of a session", media: media, empty: empty, about: about},
+	}
+}
+
 func extraOperations() map[string]operation {
 	return map[string]operation{
 		"GET /apps/{app}/features":           {summary: "List features", answer: []featureAnswer{}},
@@ -316,6 +338,14 @@ type (
 		Env        map[string]valueBody `json:"env"`          // wins over config vars
 		TimeToLive integerBody          `json:"time_to_live"` // seconds, 1 to 86400; it is ended then
 		Image      string               `json:"image"`        // image to run instead
+	}
+	logSessionBody struct {
+		Lines    integerBody `json:"lines"`     // how many lines of before, 0 to 1500; 100 if absent
+		Tail     bool        `json:"tail"`      // go on with what is written from now on
+		Dyno     string      `json:"dyno"`      // only of this dyno or dyno type
+		DynoName string      `json:"dyno_name"` // the same
+		Type     string      `json:"type"`      // only of this dyno type
+		Source   string      `json:"source"`    // only `app` or `dynomad`
 	}
 	valueBody  string
 	configBody map[string]valueBody // a name that is null is removed

@@ -19,6 +19,7 @@ type route struct {
 	tied         bool          // with the scope global: also for tokens that are tied to an app or space
 	uncounted    bool          // does not count against the rate limit
 	time         time.Duration // the handler may take; 0 is handlerTime
+	stream       bool          // a success has no end of its own: the handler sets deadlines for what it sends
 }
 
 // The kinds of resource.
@@ -115,6 +116,10 @@ var routes = []route{
 		method: "GET", path: "/apps/{app}/releases/{release}/config-vars",
 		handle: (*Server).showReleaseConfig, scope: readProtected, kind: kindApp,
 	},
+
+	{method: "GET", path: "/apps/{app}/logs", handle: (*Server).readLogs, scope: readProtected, kind: kindApp, stream: true},
+	{method: "POST", path: "/apps/{app}/log-sessions", handle: (*Server).createLogSession, scope: readProtected, kind: kindApp},
+	{method: "GET", path: "/log-sessions/{session}", handle: (*Server).readLogSession, open: true, kind: kindDefault, stream: true},
 
 	{method: "GET", path: "/apps/{app}/audits", handle: (*Server).listAudits, scope: read, kind: kindApp},
 	{method: "GET", path: "/audits", handle: (*Server).listAudits, scope: read, kind: kindOwn},

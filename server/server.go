@@ -55,6 +55,8 @@ type Server struct {
 	log      hclog.Logger
 	limiter  *limiter
 	bodies   *bodies
+
+	logSessions *tickets[logSession]
 }
 
 // New makes a Server.
@@ -76,7 +78,10 @@ func New(cfg Config) *Server {
 	}
 	cfg.ExternalURL = strings.TrimSuffix(cfg.ExternalURL, "/")
 	cfg.NomadUIURL = strings.TrimSuffix(cfg.NomadUIURL, "/")
-	return &Server{cfg: cfg, platform: cfg.Platform, log: cfg.Logger, limiter: newLimiter(cfg.RateLimit, cfg.Now), bodies: newBodies()}
+	return &Server{
+		cfg: cfg, platform: cfg.Platform, log: cfg.Logger, limiter: newLimiter(cfg.RateLimit, cfg.Now), bodies: newBodies(),
+		logSessions: newTickets[logSession](logSessionLife, cfg.Now, cfg.NewToken),
+	}
 }
 
 // Handler gives the API as a handler. Paths are matched as they were sent, escapes included: nothing is cleaned and nobody

@@ -38,6 +38,7 @@ type world struct {
 	store    *store.Store
 	view     *fakeView
 	exec     *fakeExec
+	hub      *fakeLogs
 	watch    *sql.Conn // tells whether anything was written
 	clock    *clock
 	route    string // "METHOD template" of the last request
@@ -142,7 +143,7 @@ func newWorld(tb testing.TB, change ...func(*server.Config)) *world {
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	w := &world{tb: tb, clock: &clock{}, logs: &syncBuffer{}, view: &fakeView{dynos: seedDynos()}, exec: &fakeExec{stdout: "Hello\n"}}
+	w := &world{tb: tb, clock: &clock{}, logs: &syncBuffer{}, view: &fakeView{dynos: seedDynos()}, exec: &fakeExec{stdout: "Hello\n"}, hub: newFakeLogs()}
 	w.clock.seconds.Store(1000)
 	w.clock.ids.Store(seedIDs)
 	w.store, err = store.Open(tb.Context(), store.Config{Path: path, Key: testKey, Now: w.clock.now})
@@ -162,7 +163,7 @@ func newWorld(tb testing.TB, change ...func(*server.Config)) *world {
 
 // parts are what the world's platform works with, over one store or another.
 func (w *world) parts(s dynomad.Store) dynomad.Parts {
-	return dynomad.Parts{Store: s, View: w.view, Loop: w.view, Exec: w.exec, Now: w.clock.now, NewID: w.clock.id}
+	return dynomad.Parts{Store: s, View: w.view, Loop: w.view, Exec: w.exec, Logs: w.hub, Now: w.clock.now, NewID: w.clock.id}
 }
 
 // serve makes the handler; it is called again where a test needs a platform of its own.

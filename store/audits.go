@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/dynomad/dynomad"
@@ -27,8 +28,13 @@ func audits(ctx context.Context, tx *tx, f dynomad.AuditFilter) ([]dynomad.Audit
 			where, args = append(where, c.condition), append(args, c.value)
 		}
 	}
+	where, args = append(where, "seq > ?"), append(args, f.After)
+	if f.Newest > 0 {
+		where = append(where, "seq IN (SELECT seq FROM audits WHERE "+strings.Join(where, " AND ")+" ORDER BY seq DESC LIMIT ?)")
+		args = append(slices.Concat(args, args), f.Newest)
+	}
 	all, err := list(ctx, tx, scanAudit, `
-		SELECT id, app_id, app_name, space, action, details, user_id, user_email, created_at
+		SELECT seq, id, app_id, app_name, space, action, details, user_id, user_email, created_at
 		FROM audits
 		WHERE `+strings.Join(where, " AND ")+`
 		ORDER BY created_at, seq`, args...)
@@ -59,7 +65,7 @@ func insertAudit(ctx context.Context, tx *tx, a dynomad.Audit, spaceID string) e
 
 func scanAudit(r row) (dynomad.Audit, error) {
 	var a dynomad.Audit
-	err := r.Scan(&a.ID, (*text)(&a.AppID), (*text)(&a.AppName), (*text)(&a.Space), &a.Action, (*text)(&a.Details),
+	err := r.Scan(&a.Seq, &a.ID, (*text)(&a.AppID), (*text)(&a.AppName), (*text)(&a.Space), &a.Action, (*text)(&a.Details),
 		(*text)(&a.UserID), (*text)(&a.UserEmail), (*instant)(&a.CreatedAt))
 	return a, err
 }

@@ -166,5 +166,6 @@ func TestEditApp_audits(t *testing.T) {
 	edit(t, s, app.ID, func(dynomad.AppState) dynomad.Edit { return dynomad.Edit{Audits: []dynomad.Audit{a}} })
 	all := must[[]dynomad.Audit](t)(s.Audits(t.Context(), dynomad.AuditFilter{AppID: app.ID}))
 	a.AppID, a.AppName, a.Space = app.ID, app.Name, app.Space
+	a.Seq = all[1].Seq
 	diff(t, all[1:], []dynomad.Audit{a})
 }

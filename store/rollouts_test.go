@@ -26,6 +26,7 @@ func TestEndRollout_releaseEndsOnce(t *testing.T) {
 	}
 	a.AppID, a.AppName, a.Space = app.ID, app.Name, app.Space
 	audits := must[[]dynomad.Audit](t)(s.Audits(t.Context(), dynomad.AuditFilter{AppID: app.ID}))
+	a.Seq = audits[1].Seq
 	diff(t, audits[1:], []dynomad.Audit{a})
 
 	// One that was tried again may succeed after all.

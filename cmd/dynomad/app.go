@@ -17,6 +17,7 @@ import (
 
 	"github.com/dynomad/dynomad"
 	"github.com/dynomad/dynomad/jobs"
+	"github.com/dynomad/dynomad/jobs/logs"
 	"github.com/dynomad/dynomad/jobs/reconcile"
 	"github.com/dynomad/dynomad/jobs/view"
 	"github.com/dynomad/dynomad/nomad"
@@ -52,6 +53,7 @@ type app struct {
 	health   *consul.Watcher
 	view     *view.View
 	loop     *reconcile.Loop
+	logs     *logs.Hub
 	monitor  *monitor
 	platform *dynomad.Platform
 	metrics  *metrics
@@ -167,7 +169,7 @@ func (a *app) wire() {
 		},
 		Namespace: a.nomad.Namespace(),
 		Now:       time.Now,
-		Changed:   func(appID string) { a.loop.Wake(appID) },
+		Changed:   a.wake,
 		Ask:       func(service string) { a.health.Ask(service) },
 	})
 	a.health = consul.NewWatcher(a.consul, a.view, a.log.Named("consul"))
@@ -179,8 +181,9 @@ func (a *app) wire() {
 		installation: a.installation, marked: a.view.Marked, ask: a.store.UnknownApps, askRuns: a.store.UnknownRuns, log: a.log.Named("unknown"),
 	}
 	a.metrics.registry.MustRegister(a.unknown.metric())
+	a.logs = a.newLogs()
 	a.platform = dynomad.NewPlatform(a.config.rules(), dynomad.Parts{
-		Store: a.store, View: a.view, Loop: a.loop, Exec: nomad.NewExecutor(a.nomad, a.log.Named("attach")),
+		Store: a.store, View: a.view, Loop: waker(a.wake), Exec: nomad.NewExecutor(a.nomad, a.log.Named("attach")), Logs: a.logs,
 		Now: now, NewID: uuid.NewString,
 	})
 }
@@ -242,7 +245,11 @@ func (a *app) listen(ctx context.Context) error {
 			return err
 		}
 	}
-	return a.serveHTTP(ctx, "api", a.config.Listen, api.Handler(), a.config.TLSCert != "")
+	if err := a.serveHTTP(ctx, "api", a.config.Listen, api.Handler(), a.config.TLSCert != ""); err != nil {
+		return err
+	}
+	a.onClose("logs", a.logs.Close) // before the API: requests that stream would not end
+	return nil
 }
 
 // How long requests under way have when the daemon ends: to finish, and, told that their time is up, to clean up.

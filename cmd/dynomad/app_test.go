@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -155,6 +156,35 @@ func TestServe_alone(t *testing.T) {
 		if mode := info.Mode().Perm(); mode != 0o600 {
 			t.Errorf("%s has mode %o, want 600", name, mode)
 		}
+	}
+}
+
+// TestServe_tail ends the daemon while somebody reads logs: the reader is not waited for.
+func TestServe_tail(t *testing.T) {
+	url, token, stop := lonely(t, t.TempDir())
+	if status, body := ask(t, http.MethodPost, url+"/apps", token, `{"name":"x"}`); status != http.StatusCreated {
+		t.Fatalf("POST /apps: %d %s", status, body)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/apps/x-default/logs?tail=1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", token)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close() //nolint:errcheck // only read
+	lines := bufio.NewReader(resp.Body)
+	if line, err := lines.ReadString('\n'); err != nil || !strings.Contains(line, " dynomad[app]: Created x-default by root@dynomad.local") {
+		t.Errorf("got %q, %v", line, err)
+	}
+	start := time.Now()
+	if err := stop(); err != nil || time.Since(start) >= finishTime {
+		t.Errorf("stopping took %s: %v", time.Since(start), err)
+	}
+	if rest, err := io.ReadAll(lines); err != nil || len(rest) > 0 {
+		t.Errorf("then came %q, %v", rest, err)
 	}
 }
 

@@ -61,6 +61,13 @@ func TestCluster_restore(t *testing.T) {
 			t.Errorf("after the restore COLOR is %q", got)
 		}
 	}
+	nomadtest.Eventually(t, 30*time.Second, func(ctx context.Context) error { // the later config version is in no record
+		n, err := d.variables(ctx, "bakold-default")
+		if err == nil && n["bakold-default"] != 1 {
+			err = fmt.Errorf("variables: %v, want one", n)
+		}
+		return err
+	})
 	d.do(http.MethodGet, "/apps/baknew-default", "", http.StatusNotFound, nil)
 	d.waitUnknown(1, "baknew-default")
 
@@ -93,23 +100,6 @@ func TestCluster_restore(t *testing.T) {
 	d.do(http.MethodGet, "/apps/baknew-default/config-vars", "", http.StatusOK, &vars)
 	if len(vars) != 1 || vars["SHAPE"] != "round" {
 		t.Errorf("its config vars are %v", vars)
-	}
-	d.dropVariables("bakold-default")
-}
-
-// dropVariables removes an app's config versions from Nomad before the app is deleted: of those made after the backup that was
-// restored there is no record.
-func (d tooled) dropVariables(app string) {
-	d.tb.Helper()
-	vars := d.cluster.NomadClient().Variables()
-	list, _, err := vars.PrefixList("dynomad/"+app+"/", nil)
-	if err != nil {
-		d.tb.Fatal(err)
-	}
-	for _, v := range list {
-		if _, err := vars.Delete(v.Path, nil); err != nil {
-			d.tb.Fatal(err)
-		}
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/dynomad/dynomad"
 	"github.com/dynomad/dynomad/jobs"
+	"github.com/dynomad/dynomad/jobs/logs"
 	"github.com/dynomad/dynomad/nomad"
 )
 
@@ -42,6 +43,7 @@ type Config struct {
 	CheckInterval     time.Duration
 	DeployTimeout     time.Duration
 	Drain             time.Duration
+	LogDynos          int
 	SizesFile         string
 	TLSCert           string
 	TLSKey            string
@@ -68,6 +70,7 @@ func defaultConfig() *Config {
 		CheckInterval:  5 * time.Second,
 		DeployTimeout:  5 * time.Minute,
 		Drain:          10 * time.Second,
+		LogDynos:       logs.DefaultFollowed,
 		LogLevel:       "info",
 		LogFormat:      "text",
 	}
@@ -96,6 +99,7 @@ func (c *Config) flags(f *pflag.FlagSet) {
 	f.DurationVar(&c.CheckInterval, "check-interval", c.CheckInterval, "interval of the Consul checks")
 	f.DurationVar(&c.DeployTimeout, "deploy-timeout", c.DeployTimeout, "a rollout not healthy by then has failed")
 	f.DurationVar(&c.Drain, "drain", c.Drain, "time between leaving Consul and the stop signal")
+	f.IntVar(&c.LogDynos, "log-dynos", c.LogDynos, "dynos whose output is followed at once, while somebody reads logs")
 	f.StringVar(&c.SizesFile, "sizes", c.SizesFile, "HCL or JSON file of sizes (default built in)")
 	f.StringVar(&c.TLSCert, "tls-cert", c.TLSCert, "certificate file, to serve HTTPS")
 	f.StringVar(&c.TLSKey, "tls-key", c.TLSKey, "the certificate's key file")
@@ -169,6 +173,7 @@ func (c *Config) validate() []error {
 	if _, ok := c.Sizes.Find(c.DefaultSize); c.Sizes != nil {
 		check(ok, "default-size %q is none of %s", c.DefaultSize, strings.Join(c.Sizes.Names(), ", "))
 	}
+	check(c.LogDynos >= 1, "log-dynos must be at least 1")
 	check(c.RateLimit >= 0, "rate-limit must not be negative")
 	check(c.StartGrace >= 0, "start-grace must not be negative")
 	check(c.Drain >= 0, "drain must not be negative")

@@ -1,6 +1,6 @@
 # What the daemon's token needs in Nomad. Repeat the namespace block for every namespace that a space names.
 namespace "default" {
-  capabilities = ["list-jobs", "read-job", "submit-job", "dispatch-job", "read-logs", "alloc-exec", "alloc-lifecycle", "scale-job"]
+  capabilities = ["list-jobs", "read-job", "submit-job", "dispatch-job", "read-logs", "read-fs", "alloc-exec", "alloc-lifecycle", "scale-job"]
 
   variables {
     path "dynomad/*" {

@@ -230,6 +230,32 @@ func TestPass_recreated(t *testing.T) {
 	}
 }
 
+// TestPass_recreatedAtOnce registers the next app's job as soon as the one of the app before is gone.
+func TestPass_recreatedAtOnce(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.deploy("1")
+		w.start()
+		w.settle()
+		var purged, registered time.Time
+		w.cluster.OnCall(func(_ context.Context, c nomadtest.Call) error {
+			if c.Name == "Purge" && c.Done {
+				purged = time.Now()
+			} else if c.Name == "Register" && c.Done {
+				registered = time.Now()
+			}
+			return nil
+		})
+		w.change("1", func(r *record) { r.deleted = true })
+		w.app("2").app.Name = job1
+		time.Sleep(time.Second) // its own looks are a second off
+		w.release("2", "good:9")
+		w.settle()
+		if gap := registered.Sub(purged); purged.IsZero() || gap != 0 {
+			t.Errorf("registered %s after the purge, want at once", gap)
+		}
+	})
+}
+
 // TestPass_leftover finds the job of an app that was deleted and cleaned up long ago, as after a restored backup of Nomad.
 func TestPass_leftover(t *testing.T) {
 	inWorld(t, func(w *world) {

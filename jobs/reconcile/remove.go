@@ -130,5 +130,13 @@ func (l *Loop) cleanUp(ctx context.Context, t target) error {
 		return fmt.Errorf("recording the app's end: %w", err)
 	}
 	l.Log.Info("app is gone from the cluster", "app", t.name)
+	l.wakeNext(ctx, t)
 	return nil
+}
+
+// wakeNext has the app looked at that has a deleted one's name now: it may have waited for the end of that one's job.
+func (l *Loop) wakeNext(ctx context.Context, t target) {
+	if next, err := l.Desired.AppIDByName(ctx, t.name); err == nil {
+		l.Wake(next)
+	}
 }

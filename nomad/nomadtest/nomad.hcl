@@ -75,6 +75,15 @@ plugin "docker" {
     endpoint         = {{ printf "%q" .DockerHost }}
     allow_privileged = false
 
+    # When Docker begins another of its own files of a container's output, the last second's lines may come twice.
+    logging {
+      type = "json-file"
+      config {
+        max-size = "20m"
+        max-file = "2"
+      }
+    }
+
     # Tests hold a pull up for as long as it takes a busy machine to look at it.
     pull_activity_timeout = "15m"
 

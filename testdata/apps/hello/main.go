@@ -4,6 +4,7 @@
 //	hello                   serve HTTP on $PORT (default 8080)
 //	hello worker            print a line a second
 //	hello crash CODE        end at once with an exit code
+//	hello lines RATE N      print N lines, RATE a second, each with its number and the time, then stay
 //	hello silent            run and never listen
 //	hello sock              try to reach the unix socket $SOCK, and serve the result at /
 //	hello oom               take memory until killed
@@ -39,6 +40,8 @@ func run(ctx context.Context, args []string) int {
 		return work(ctx)
 	case "crash":
 		return crash(args[1:])
+	case "lines":
+		return lines(ctx, args[1:])
 	case "silent":
 		fmt.Println("running, not listening")
 		<-ctx.Done()
@@ -74,6 +77,30 @@ func crash(args []string) int {
 	}
 	fmt.Fprintf(os.Stderr, "crashing with exit code %d\n", code)
 	return code
+}
+
+// lines prints lines at a rate, every tenth on stderr.
+func lines(ctx context.Context, args []string) int {
+	if len(args) != 2 {
+		return 2
+	}
+	rate, errRate := strconv.Atoi(args[0])
+	count, errCount := strconv.Atoi(args[1])
+	if errRate != nil || errCount != nil || rate < 1 {
+		return 2
+	}
+	ticker := time.NewTicker(time.Second / time.Duration(rate))
+	defer ticker.Stop()
+	for n := 1; n <= count && ctx.Err() == nil; n++ {
+		out := os.Stdout
+		if n%10 == 0 {
+			out = os.Stderr
+		}
+		fmt.Fprintf(out, "line %d at %d\n", n, time.Now().UnixNano())
+		<-ticker.C
+	}
+	<-ctx.Done()
+	return 0
 }
 
 // takeMemory takes 8 MiB every 20 ms, and writes to all of it so that it counts.

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dynomad/dynomad"
+	"github.com/dynomad/dynomad/jobs/logs"
+	"github.com/dynomad/dynomad/jobs/view"
+	"github.com/dynomad/dynomad/nomad"
+	"github.com/dynomad/dynomad/store"
+)
+
+var _ logs.Outputs = (*nomad.Logs)(nil)
+
+// newLogs makes what joins the logs of apps.
+func (a *app) newLogs() *logs.Hub {
+	return logs.New(logs.Config{
+		Apps: loggedApps{a.store, a.view}, Outputs: nomad.NewLogs(a.nomad, a.log.Named("logs")),
+		Limits: logs.Limits{Followed: a.config.LogDynos}, Now: time.Now, Log: a.log.Named("logs"),
+		NewID: func() string { return strings.ToLower(rand.Text()[:12]) },
+	})
+}
+
+// loggedApps tells the logs of apps.
+type loggedApps struct {
+	store *store.Store
+	view  *view.View
+}
+
+// Look implements logs.Apps.
+func (l loggedApps) Look(ctx context.Context, appID string) (logs.Picture, error) {
+	state, err := l.store.AppState(ctx, appID)
+	if err != nil {
+		return logs.Picture{}, err
+	}
+	p := logs.Picture{Dynos: l.view.Dynos(state, now()).Dynos}
+	p.Outputs, p.Whole = l.view.Outputs(state.App)
+	names := make(map[string]string, len(p.Dynos))
+	for _, d := range p.Dynos {
+		names[d.ID] = d.Name
+	}
+	for i := range p.Outputs {
+		p.Outputs[i].Name = names[p.Outputs[i].DynoID]
+	}
+	slices.SortFunc(p.Outputs, func(a, b logs.Output) int { return cmp.Or(a.Began.Compare(b.Began), cmp.Compare(a.Alloc, b.Alloc)) })
+	return p, nil
+}
+
+// Audits implements logs.Apps.
+func (l loggedApps) Audits(ctx context.Context, appID string, after int64, most int) ([]dynomad.Audit, error) {
+	return l.store.Audits(ctx, dynomad.AuditFilter{AppID: appID, After: after, Newest: most})
+}
+
+// wake tells all that act on an app's changes. It does not block.
+func (a *app) wake(appID string) {
+	a.loop.Wake(appID)
+	a.logs.Wake(appID)
+}
+
+// waker is a function that wakes.
+type waker func(appID string)
+
+// Wake implements the platform's port.
+func (w waker) Wake(appID string) { w(appID) }
