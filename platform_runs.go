@@ -12,6 +12,8 @@ type runStore interface {
 	CreateRun(ctx context.Context, key string, decide func(s AppState, number int) (Run, Audit, error)) (AppState, Run, error)
 	// StopRun records why a run is to end, and the audit; nothing if it has ended or was told to before.
 	StopRun(ctx context.Context, appID, runID, reason string, audit Audit) error
+	// LastRuns gives the newest runs of a type's schedule, the newest first.
+	LastRuns(ctx context.Context, typeID string, most int) ([]Run, error)
 }
 
 // CreateRun runs a dyno once. The loop starts it.

@@ -1,6 +1,8 @@
 package dynomad
 
 import (
+	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -30,4 +32,140 @@ func validSchedule(expr string) error {
 		return Invalidf("schedule", "The schedule %s never comes due.", quoted(expr))
 	}
 	return nil
+}
+
+// Schedule is a dyno type's schedule and how far it was seen to.
+type Schedule struct {
+	AppID     string
+	TypeID    string
+	Expr      string
+	SeenUntil time.Time // what comes due after it has yet to be seen to
+}
+
+// Slots is what became of the minutes that came due of a schedule; it is recorded whole.
+type Slots struct {
+	SeenUntil time.Time
+	Runs      []Run // of a minute each, unnumbered; one that has ended already was skipped
+	Audits    []Audit
+}
+
+// SlotLate is how late a run of a schedule may start; after that its minute is missed.
+const SlotLate = time.Minute
+
+// StateSkipped is the end of a run of a schedule that never was, since the one before was still going. It is no dyno's.
+const StateSkipped DynoState = "skipped"
+
+// maxMissed bounds how many missed minutes are counted.
+const maxMissed = 1000
+
+// TakeSlots decides what becomes of the minutes that came due of a type's schedule after a time and until now. While the type is paused
+// (quantity 0, maintenance, nothing to run yet) they pass. Those that are too late are missed, and reported in one line. If the
+// run before is still going, a minute is skipped.
+func (r Rules) TakeSlots(s AppState, t DynoType, after, now time.Time, newID func() string) Slots {
+	taken := Slots{SeenUntil: now}
+	due, missed := dueSlots(*t.Schedule, after, now)
+	if t.Quantity == 0 || s.App.Maintenance || len(due)+missed == 0 {
+		return taken
+	}
+	run, err := r.NewRun(s, NewRun{Type: t.ID})
+	if err != nil && KindOf(err) == Conflict && s.Build == nil {
+		return taken
+	}
+	if missed > 0 {
+		taken.Audits = append(taken.Audits, Audit{Action: "schedule.missed", Details: missedDetails(t, missed, after, now)})
+	}
+	going := goingOf(s, t)
+	for _, slot := range due {
+		skipped := ""
+		switch {
+		case err != nil:
+			skipped = err.Error()
+		case going != "":
+			skipped = fmt.Sprintf("The run before, %s, is still going.", going)
+		}
+		run.ID, run.Scheduled, run.CreatedAt, run.Ended = newID(), slot, now, nil
+		if skipped != "" {
+			run.Ended = &RunEnd{At: now, State: StateSkipped, Info: skipped}
+			taken.Audits = append(taken.Audits, Audit{
+				Action: "schedule.skip", Details: fmt.Sprintf("Skipped the run of %s that was due at %s. %s", t.Type, slot.Format(time.RFC3339), skipped),
+			})
+		} else {
+			going = "of " + slot.Format(time.RFC3339)
+		}
+		if err == nil {
+			taken.Runs = append(taken.Runs, run)
+		}
+	}
+	return taken
+}
+
+func missedDetails(t DynoType, missed int, after, now time.Time) string {
+	count := fmt.Sprintf("%d runs", missed)
+	switch {
+	case missed == 1:
+		count = "1 run"
+	case missed >= maxMissed:
+		count = fmt.Sprintf("%d runs or more", missed)
+	}
+	return fmt.Sprintf("Missed %s of %s between %s and %s: the daemon or Nomad was away.", count, t.Type,
+		after.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+}
+
+// dueSlots gives the minutes that came due and can still be run, and counts those that cannot.
+func dueSlots(expr string, after, now time.Time) (due []time.Time, missed int) {
+	schedule, err := ParseSchedule(expr)
+	if err != nil {
+		return nil, 0 // checked when the type was made
+	}
+	inTime := now.Add(-SlotLate).Add(-1) // just before the first that is in time
+	for slot := schedule.Next(after.UTC()); !slot.IsZero() && !slot.After(inTime) && missed < maxMissed; slot = schedule.Next(slot) {
+		missed++
+	}
+	if after.Before(inTime) {
+		after = inTime
+	}
+	for slot := schedule.Next(after.UTC()); !slot.IsZero() && !slot.After(now); slot = schedule.Next(slot) {
+		due = append(due, slot)
+	}
+	return due, missed
+}
+
+// goingOf names a run of a type that has not ended; "" if there is none.
+func goingOf(s AppState, t DynoType) string {
+	for _, r := range s.Runs {
+		if r.TypeID == t.ID && r.Ended == nil {
+			return r.Name()
+		}
+	}
+	return ""
+}
+
+// How many times to come, and runs that were, are shown of a schedule.
+const (
+	shownNextRuns = 3
+	shownLastRuns = 5
+)
+
+// NextRuns gives the next times that a type's schedule comes due; none while it is paused.
+func (s AppState) NextRuns(t DynoType, now time.Time) []time.Time {
+	if t.Schedule == nil || t.Quantity == 0 || s.App.Maintenance {
+		return nil
+	}
+	schedule, err := ParseSchedule(*t.Schedule)
+	if err != nil {
+		return nil
+	}
+	var next []time.Time
+	for slot := schedule.Next(now.UTC()); !slot.IsZero() && len(next) < shownNextRuns; slot = schedule.Next(slot) {
+		next = append(next, slot)
+	}
+	return next
+}
+
+// LastRuns gives the newest runs that a type's schedule has made, the newest first.
+func (p *Platform) LastRuns(ctx context.Context, t DynoType) ([]Run, error) {
+	if t.Schedule == nil {
+		return nil, nil
+	}
+	return p.runs.LastRuns(ctx, t.ID, shownLastRuns)
 }

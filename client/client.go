@@ -11,6 +11,7 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -69,6 +70,7 @@ type request struct {
 	path   string // with escaped keys
 	body   any    // nil is none
 	heroku bool   // answered as Heroku's clients are
+	accept string // the media type that is wanted; "" is JSON
 }
 
 const herokuMedia = "application/vnd.heroku+json; version=3"
@@ -101,12 +103,26 @@ func (c *Client) send(ctx context.Context, r request, out any) error {
 
 // try sends a request once.
 func (c *Client) try(ctx context.Context, r request, body []byte) ([]byte, error) {
+	resp, err := c.open(ctx, r, body)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close() //nolint:errcheck // only read
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, fmt.Errorf("read the answer of %s %s: %w", r.method, c.base+r.path, err)
+	}
+	return text, nil
+}
+
+// open sends a request once and gives a successful answer, whose body is to be read and closed.
+func (c *Client) open(ctx context.Context, r request, body []byte) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, r.method, c.base+r.path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("User-Agent", c.agent)
-	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Accept", cmp.Or(r.accept, "application/json"))
 	if r.heroku {
 		req.Header.Set("Accept", herokuMedia)
 	}
@@ -120,15 +136,15 @@ func (c *Client) try(ctx context.Context, r request, body []byte) ([]byte, error
 	if err != nil {
 		return nil, err
 	}
+	if resp.StatusCode >= 200 && resp.StatusCode <= 299 {
+		return resp, nil
+	}
 	defer resp.Body.Close() //nolint:errcheck // only read
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return nil, fmt.Errorf("read the answer of %s %s: %w", r.method, req.URL, err)
 	}
-	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		return nil, errorOf(resp, text)
-	}
-	return text, nil
+	return nil, errorOf(resp, text)
 }
 
 // How often a request is sent at most, and how long the client waits before it sends it again.

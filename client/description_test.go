@@ -38,6 +38,7 @@ func readDescription(t *testing.T) description {
 
 // other are the endpoints that no method asks, with the reason.
 var other = map[string]string{
+	"GET /log-sessions/{session}":                       "its URL is all that it takes: any HTTP client reads it",
 	"GET /users/~/apps":                                 "GET /apps is the same",
 	"GET /apps/{app}/dyno/{dyno}":                       "…/dynos/{dyno} is the same",
 	"GET /apps/{app}/addons":                            "there are none",
@@ -120,6 +121,7 @@ func TestTypes(t *testing.T) {
 		"Audit": client.Audit{}, "Feature": client.Feature{}, "Authorization": client.Authorization{}, "AccessToken": client.AccessToken{},
 		"AuthUser": client.TokenUser{}, "Health": client.Health{}, "Named": client.Named{}, "OnlyID": client.OnlyID{}, "User": client.User{},
 		"SizeResources": client.SizeResources{}, "SizeRequests": client.SizeRequests{}, "SizeLimits": client.SizeLimits{}, "SizeCost": client.SizeCost{},
+		"LogSession": client.LogSession{}, "Slot": client.Slot{},
 		"Error": nil, "Ready": nil, // read by hand
 	} {
 		if value != nil {
@@ -135,6 +137,7 @@ func TestTypes(t *testing.T) {
 	for name, value := range map[string]any{
 		"NewAppBody": client.NewApp{}, "AppChangeBody": client.AppChange{}, "NewSpaceBody": client.NewSpace{}, "TypeBody": client.TypeSpec{},
 		"NewBuildBody": client.NewBuild{}, "NewReleaseBody": client.NewRelease{}, "AttachBody": client.Attach{}, "NoteBody": client.NoteChange{},
+		"RunBody": client.NewDyno{}, "LogSessionBody": client.NewLogSession{},
 	} {
 		for _, field := range fieldsOf(reflect.TypeOf(value)) {
 			if schemas[name].Properties[field] == nil {

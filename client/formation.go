@@ -8,21 +8,31 @@ import (
 
 // DynoType says how to start a process of an app, and how many of it to keep up.
 type DynoType struct {
-	App            Named     `json:"app"`
-	ID             string    `json:"id"`
-	Type           string    `json:"type"`
-	Command        *string   `json:"command"` // nil is the slug's or the image's own
-	Quantity       int       `json:"quantity"`
-	Size           string    `json:"size"`
-	DynoSize       Named     `json:"dyno_size"`
-	Port           *int      `json:"port"`
-	Healthcheck    *string   `json:"healthcheck"` // nil is whether the port accepts connections
-	OneOff         bool      `json:"oneoff"`
-	Schedule       *string   `json:"schedule"`
-	Options        *Options  `json:"options"`
-	AdditionalInfo string    `json:"additional_info"` // that and why it is held at an earlier definition
-	CreatedAt      time.Time `json:"created_at"`
-	UpdatedAt      time.Time `json:"updated_at"`
+	App            Named       `json:"app"`
+	ID             string      `json:"id"`
+	Type           string      `json:"type"`
+	Command        *string     `json:"command"` // nil is the slug's or the image's own
+	Quantity       int         `json:"quantity"`
+	Size           string      `json:"size"`
+	DynoSize       Named       `json:"dyno_size"`
+	Port           *int        `json:"port"`
+	Healthcheck    *string     `json:"healthcheck"` // nil is whether the port accepts connections
+	OneOff         bool        `json:"oneoff"`
+	Schedule       *string     `json:"schedule"`
+	Options        *Options    `json:"options"`
+	AdditionalInfo string      `json:"additional_info"`     // that and why it is held at an earlier definition
+	NextRuns       []time.Time `json:"next_runs,omitempty"` // of a type with a schedule: when it runs next, three times
+	LastRuns       []Slot      `json:"last_runs,omitempty"` // of a type with a schedule: what became of its last slots, newest first
+	CreatedAt      time.Time   `json:"created_at"`
+	UpdatedAt      time.Time   `json:"updated_at"`
+}
+
+// Slot is one run that a schedule has made.
+type Slot struct {
+	ID          string    `json:"id"` // of its dyno
+	ScheduledAt time.Time `json:"scheduled_at"`
+	State       string    `json:"state"`
+	ExitCode    *int      `json:"exit_code"`
 }
 
 // Options are overrides for one-off dynos.

@@ -28,6 +28,16 @@ func RunJobID(app dynomad.App, run dynomad.Run) string {
 	return fmt.Sprintf("%s_%s_%s", app.Name, run.Type, run.Scheduled.UTC().Format("200601021504"))
 }
 
+// RunNumber reads a run's number from the id of its job; 0 if it is none of a run that was asked for.
+func RunNumber(jobID string) int {
+	_, number, _ := strings.Cut(jobID, "_"+dynomad.RunType+"_")
+	n, err := strconv.Atoi(number)
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
+}
+
 // RunSpec renders a run as a batch job of one dyno, which Nomad neither restarts nor reschedules.
 //
 // That is not enough to run it once: Nomad places an allocation anew that was drained, or that was pending on a node which it lost. So

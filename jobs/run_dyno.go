@@ -120,7 +120,8 @@ func RunEnding(in RunView, a Alloc) dynomad.RunEnd {
 		end.Info = fmt.Sprintf("Its node %s is down. It is not run again.", a.NodeName)
 	case a.Stopping():
 		end.Info = "It was ended on Nomad, as when its node is drained. It is not run again."
-	case !ran:
+	}
+	if !ran && in.Run.StopReason == "" {
 		end.State = dynomad.StateStartFailure
 	}
 	return end

@@ -71,6 +71,19 @@ func aRun() dynomad.Run {
 
 func anApp() dynomad.App { return dynomad.App{ID: "a1", Name: "api-default", Space: "default"} }
 
+func TestRunNumber(t *testing.T) {
+	t.Parallel()
+	scheduled := aRun()
+	scheduled.Type, scheduled.Scheduled = "nightly", time.Unix(0, 0)
+	for id, want := range map[string]int{
+		jobs.RunJobID(anApp(), aRun()): 1001, jobs.RunJobID(anApp(), scheduled): 0, "api-default": 0, "api-default_run_x": 0, "api-default_run_-1": 0,
+	} {
+		if got := jobs.RunNumber(id); got != want {
+			t.Errorf("%s: got %d, want %d", id, got, want)
+		}
+	}
+}
+
 func TestRunSpec_refused(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*jobs.RunInput){
@@ -167,7 +180,8 @@ func TestRunDyno(t *testing.T) {
 		"not placed":           {func(*dynomad.Run) {}, nil, dynomad.StateWaiting, -1, "Nomad has not placed it yet."},
 		"not placed, stopping": {func(r *dynomad.Run) { r.StopReason = "Enough." }, nil, dynomad.StateStopping, -1, "Enough."},
 		"placed": {
-			func(*dynomad.Run) {}, []jobs.Alloc{runAlloc(func(a *jobs.Alloc) { a.Client, a.Task = "pending", jobs.TaskSummary{} })},
+			func(*dynomad.Run) {},
+			[]jobs.Alloc{runAlloc(func(a *jobs.Alloc) { a.Client, a.Task = "pending", jobs.TaskSummary{} })},
 			dynomad.StatePending, -1, "It was placed on the node n1.",
 		},
 		"running":      {placed, []jobs.Alloc{runAlloc()}, dynomad.StateRunning, -1, ""},
@@ -183,12 +197,20 @@ func TestRunDyno(t *testing.T) {
 		},
 		"ended before the order": {stopping, []jobs.Alloc{runAlloc(exited(3, "failed"))}, dynomad.StateStopped, 3, "Its process ended with exit code 3."},
 		"drained": {
-			placed, []jobs.Alloc{runAlloc(exited(143, "complete"), byOrder)}, dynomad.StateStopped, 143,
+			placed,
+			[]jobs.Alloc{runAlloc(exited(143, "complete"), byOrder)},
+			dynomad.StateStopped, 143,
 			"It was ended on Nomad, as when its node is drained. It is not run again.",
 		},
 		"node down": {
-			placed, []jobs.Alloc{runAlloc(func(a *jobs.Alloc) { a.Client, a.Desired = "lost", "stop" })}, dynomad.StateStopped, -1,
+			placed,
+			[]jobs.Alloc{runAlloc(func(a *jobs.Alloc) { a.Client, a.Desired = "lost", "stop" })},
+			dynomad.StateStopped, -1,
 			"Its node n1 is down. It is not run again.",
+		},
+		"node down before it started": {
+			placed, []jobs.Alloc{runAlloc(func(a *jobs.Alloc) { a.Client, a.Desired, a.Task = "lost", "stop", jobs.TaskSummary{} })},
+			dynomad.StateStartFailure, -1, "Its node n1 is down. It is not run again.",
 		},
 		"image missing": {
 			placed, []jobs.Alloc{runAlloc(neverStarted)}, dynomad.StateStartFailure, -1, "It could not start: Failed to pull `i:1`.",
@@ -200,7 +222,8 @@ func TestRunDyno(t *testing.T) {
 			func(r *dynomad.Run) {
 				r.Ended = &dynomad.RunEnd{At: time.Unix(1020, 0), State: dynomad.StateStopped, Info: "Recorded."}
 			},
-			[]jobs.Alloc{runAlloc()}, dynomad.StateStopped, -1, "Recorded.",
+			[]jobs.Alloc{runAlloc()},
+			dynomad.StateStopped, -1, "Recorded.",
 		},
 	}
 	for name, tt := range tests {

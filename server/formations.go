@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 
@@ -18,14 +19,50 @@ type dynoTypeAnswer struct {
 	Quantity       int            `json:"quantity"` // how many are wanted
 	Size           string         `json:"size"`     // name of its size
 	DynoSize       named          `json:"dyno_size"`
-	Port           *int           `json:"port"`            // that the app listens on; null but for web
-	Healthcheck    *string        `json:"healthcheck"`     // path that must be answered with 2xx; null is whether the port accepts connections
-	OneOff         bool           `json:"oneoff"`          // run by request only
-	Schedule       *string        `json:"schedule"`        // five fields of cron, in UTC
-	Options        *optionsAnswer `json:"options"`         // for one-off dynos; env is null for tokens that may not see config values
-	AdditionalInfo string         `json:"additional_info"` // that and why it is held at an earlier definition
+	Port           *int           `json:"port"`                // that the app listens on; null but for web
+	Healthcheck    *string        `json:"healthcheck"`         // path that must be answered with 2xx; null is whether the port accepts connections
+	OneOff         bool           `json:"oneoff"`              // run by request only
+	Schedule       *string        `json:"schedule"`            // five fields of cron, in UTC
+	Options        *optionsAnswer `json:"options"`             // for one-off dynos; env is null for tokens that may not see config values
+	AdditionalInfo string         `json:"additional_info"`     // that and why it is held at an earlier definition
+	NextRuns       *[]string      `json:"next_runs,omitempty"` // when it runs next, three times; only of a type with a schedule
+	LastRuns       *[]slotAnswer  `json:"last_runs,omitempty"` // what became of its last slots, newest first; only of a type with a schedule
 	CreatedAt      string         `json:"created_at"`
 	UpdatedAt      string         `json:"updated_at"`
+}
+
+// slotAnswer is a run that a schedule has made.
+type slotAnswer struct {
+	ID          string `json:"id"`
+	ScheduledAt string `json:"scheduled_at"`
+	State       string `json:"state"`
+	ExitCode    *int   `json:"exit_code"`
+}
+
+// slotOf words a run of a schedule as far as the store knows it.
+func slotOf(r dynomad.Run) slotAnswer {
+	answer := slotAnswer{ID: r.ID, ScheduledAt: stamp(r.Scheduled), State: string(dynomad.StateWaiting)}
+	switch {
+	case r.Ended != nil:
+		answer.State, answer.ExitCode = string(r.Ended.State), r.Ended.ExitCode
+	case r.AllocID != "":
+		answer.State = string(dynomad.StateRunning)
+	}
+	return answer
+}
+
+// withSchedule adds what a schedule has run and will.
+func (s *Server) withSchedule(ctx context.Context, state dynomad.AppState, t dynomad.DynoType, answer dynoTypeAnswer) (dynoTypeAnswer, error) {
+	if t.Schedule == nil {
+		return answer, nil
+	}
+	last, err := s.platform.LastRuns(ctx, t)
+	if err != nil {
+		return answer, err
+	}
+	nextRuns, lastRuns := convert(state.NextRuns(t, s.cfg.Now()), stamp), convert(last, slotOf)
+	answer.NextRuns, answer.LastRuns = &nextRuns, &lastRuns
+	return answer, nil
 }
 
 // optionsAnswer are a type's options; {} for none. Env is null for tokens that may not see config values.
@@ -116,7 +153,12 @@ func (s *Server) respondTypes(w http.ResponseWriter, r *http.Request, state dyno
 		return err
 	}
 	l := lensOf(r)
-	answers := convert(types, func(t dynomad.DynoType) dynoTypeAnswer { return dynoTypeOf(state.App, t, l) })
+	answers := make([]dynoTypeAnswer, len(types))
+	for i, t := range types {
+		if answers[i], err = s.withSchedule(r.Context(), state, t, dynoTypeOf(state.App, t, l)); err != nil {
+			return err
+		}
+	}
 	if r.Method == http.MethodPatch {
 		return respond(w, http.StatusOK, answers)
 	}
@@ -130,7 +172,11 @@ func (s *Server) respondType(w http.ResponseWriter, r *http.Request, state dynom
 	if err != nil {
 		return err
 	}
-	return respond(w, http.StatusOK, dynoTypeOf(state.App, t, lensOf(r)))
+	answer, err := s.withSchedule(r.Context(), state, t, dynoTypeOf(state.App, t, lensOf(r)))
+	if err != nil {
+		return err
+	}
+	return respond(w, http.StatusOK, answer)
 }
 
 func (s *Server) showType(w http.ResponseWriter, r *http.Request) error {

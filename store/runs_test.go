@@ -135,6 +135,14 @@ func TestRuns_numbers(t *testing.T) {
 	if run := addRun(t, s, app.ID); run.Number != firstRun+1 {
 		t.Errorf("got %d", run.Number)
 	}
+	for _, last := range []int{2000, 5} {
+		if err := s.SkipRuns(ctx, last); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if run := addRun(t, s, app.ID); run.Number != 2001 {
+		t.Errorf("after 2000 came %d", run.Number)
+	}
 	_, _, err = s.CreateRun(ctx, "nothere", nil)
 	wantKind(t, err, dynomad.NotFound)
 }

@@ -264,3 +264,8 @@ CREATE TABLE type_records (
     state      TEXT,
     updated_at TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE type_schedules (
+    type_id    TEXT PRIMARY KEY REFERENCES dyno_types (id) ON DELETE CASCADE,
+    seen_until TEXT NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -19,6 +19,7 @@ import (
 	"github.com/dynomad/dynomad/jobs"
 	"github.com/dynomad/dynomad/jobs/logs"
 	"github.com/dynomad/dynomad/jobs/reconcile"
+	"github.com/dynomad/dynomad/jobs/schedule"
 	"github.com/dynomad/dynomad/jobs/view"
 	"github.com/dynomad/dynomad/nomad"
 	"github.com/dynomad/dynomad/nomad/consul"
@@ -33,6 +34,7 @@ var (
 	_ reconcile.Cluster  = (*nomad.Client)(nil)
 	_ reconcile.Services = (*consul.Client)(nil)
 	_ reconcile.Live     = (*view.View)(nil)
+	_ schedule.Store     = (*store.Store)(nil)
 	_ nomad.Sink         = regained{}
 	_ consul.Sink        = (*view.View)(nil)
 )
@@ -178,13 +180,22 @@ func (a *app) wire() {
 		Now: time.Now, NewID: uuid.NewString, Log: a.log.Named("loop"),
 	})
 	a.unknown = &unknown{
-		installation: a.installation, marked: a.view.Marked, ask: a.store.UnknownApps, askRuns: a.store.UnknownRuns, log: a.log.Named("unknown"),
+		installation: a.installation, marked: a.view.Marked, ask: a.store.UnknownApps, askRuns: a.store.UnknownRuns,
+		skip: a.store.SkipRuns, log: a.log.Named("unknown"),
 	}
 	a.metrics.registry.MustRegister(a.unknown.metric())
 	a.logs = a.newLogs()
 	a.platform = dynomad.NewPlatform(a.config.rules(), dynomad.Parts{
 		Store: a.store, View: a.view, Loop: waker(a.wake), Exec: nomad.NewExecutor(a.nomad, a.log.Named("attach")), Logs: a.logs,
 		Now: now, NewID: uuid.NewString,
+	})
+}
+
+// scheduler makes what has dynos run when their schedules come due.
+func (a *app) scheduler() *schedule.Scheduler {
+	return schedule.New(schedule.Config{
+		Store: a.store, Rules: a.config.rules(), Follows: a.view.Follows, Wake: a.loop.Wake, Held: a.lock.Held, Now: now,
+		NewID: uuid.NewString, Log: a.log.Named("schedule"),
 	})
 }
 
@@ -206,6 +217,7 @@ func (a *app) startBackground(ctx context.Context) {
 	group.start(func() { a.forget(ctx) })
 	group.start(func() { a.unknown.run(ctx) })
 	group.start(func() { a.lock.Run(ctx) })
+	group.start(func() { a.scheduler().Run(ctx) })
 	group.start(func() {
 		// What is rendered depends on the cluster's facts: rendered without them, every dyno would be replaced once
 		// they are known.

@@ -106,11 +106,23 @@ func (r *rebuilder) run(ctx context.Context) (err error) {
 			say(r.out, "%s: NOT taken in: %v\n", info.ID, err)
 		}
 	}
+	if err := r.skipRuns(ctx, all); err != nil {
+		return err
+	}
 	r.report(len(lost))
 	if r.missed > 0 {
 		return fmt.Errorf("%d of %s could not be taken in; run it again when what is said above is mended", r.missed, counted(len(lost), "app"))
 	}
 	return nil
+}
+
+// skipRuns keeps the names of jobs of runs from being given again: those are left as they are.
+func (r *rebuilder) skipRuns(ctx context.Context, all []jobs.JobInfo) error {
+	last := 0
+	for _, info := range all {
+		last = max(last, jobs.RunNumber(info.ID))
+	}
+	return r.store.SkipRuns(ctx, last)
 }
 
 // open takes the data folder and opens its database, which is made if there is none.

@@ -97,7 +97,7 @@ func TestCluster_runs(t *testing.T) {
 		"exit code":     {map[string]any{"command": "sh -c 'echo hi; exit 7'"}, "stopped", 7, "Its process ended with exit code 7."},
 		"time to live":  {map[string]any{"command": "sleep 1000", "time_to_live": 5}, "stopped", 143, "Its time to live of 5s is over."},
 		"no image":      {map[string]any{"command": "x", "image": "127.0.0.1:1/nothere:1"}, "start-failure", -1, "127.0.0.1:1/nothere:1"},
-		"no command":    {map[string]any{"command": "no-such-command"}, "stopped", 127, "command not found"},
+		"no command":    {map[string]any{"command": "no-such-command"}, "stopped", 127, "127"},
 		"config vars":   {map[string]any{"command": `sh -c 'test "$COLOR$MODE$DYNOMAD_RELEASE" = blueappv2'`}, "stopped", 0, "Its process ended with exit code 0."},
 		"its own wins":  {map[string]any{"command": `sh -c 'test "$MODE" = mine'`, "env": map[string]any{"MODE": "mine"}, "size": "gp1"}, "stopped", 0, ""},
 		"of the type":   {map[string]any{"type": "migrate", "command": `sh -c 'test "$MODE$STEP" = typemine'`, "env": map[string]any{"STEP": "mine"}}, "stopped", 0, ""},
@@ -196,4 +196,70 @@ func TestCluster_runsOutliveTheDaemon(t *testing.T) {
 	if jobs, _, err := d.cluster.NomadClient().Jobs().PrefixList(app + "_"); err != nil || len(jobs) > 0 {
 		t.Errorf("of %s is left: %v, %v", last.Name, jobs, err)
 	}
+}
+
+// TestCluster_scheduled has a type run every minute, over a restart of the daemon in between: each minute has one run, and no more.
+func TestCluster_scheduled(t *testing.T) {
+	t.Parallel()
+	d := startDaemon(t, quick()...)
+	app := d.oneOffApp("clock")
+	d.do(http.MethodPost, "/apps/"+app+"/formation", `{"type":"tick","schedule":"* * * * *","size":"gp1","command":"sh -c 'exit 4'"}`, http.StatusOK, nil)
+	first := d.waitSlots(app, 70*time.Second, 1)
+	if err := d.process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.process.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	slots := d.waitSlots(app, 75*time.Second, 2)
+	minutes := map[time.Time]bool{}
+	for i, s := range slots {
+		if s.State != "stopped" || s.ExitCode == nil || *s.ExitCode != 4 {
+			t.Errorf("the run %d is %+v", i, s)
+		}
+		if s.ScheduledAt.Second() != 0 || minutes[s.ScheduledAt] {
+			t.Errorf("the run %d is for %s, as another or between minutes", i, s.ScheduledAt)
+		}
+		minutes[s.ScheduledAt] = true
+	}
+	if old := slots[len(slots)-1]; old.ID != first[0].ID {
+		t.Errorf("the first run was %s, is %s", first[0].ID, old.ID)
+	}
+	d.do(http.MethodPatch, "/apps/"+app+"/formation/tick", `{"quantity":0}`, http.StatusOK, nil)
+	d.once(app)
+	list, err := d.dynos(t.Context(), app)
+	if err != nil || len(list) < 2 || list[0].Type != "tick" {
+		t.Errorf("the dynos are %+v, %v", list, err)
+	}
+}
+
+// slot is a run that a schedule made, as the formation shows it.
+type slot struct {
+	ID, State   string
+	ScheduledAt time.Time `json:"scheduled_at"`
+	ExitCode    *int      `json:"exit_code"`
+}
+
+// waitSlots waits until the schedule of the type tick has made so many runs, all of which have ended.
+func (d *daemon) waitSlots(app string, within time.Duration, n int) []slot {
+	d.tb.Helper()
+	var tick struct {
+		LastRuns []slot   `json:"last_runs"`
+		NextRuns []string `json:"next_runs"`
+	}
+	nomadtest.Eventually(d.tb, within, func(ctx context.Context) error {
+		_, body, err := d.try(ctx, http.MethodGet, "/apps/"+app+"/formation/tick", "")
+		if err != nil {
+			return err
+		}
+		if err := json.Unmarshal(body, &tick); err != nil {
+			return err
+		}
+		open := slices.ContainsFunc(tick.LastRuns, func(s slot) bool { return s.State == "waiting" || s.State == "running" })
+		if len(tick.LastRuns) < n || open || len(tick.NextRuns) != 3 {
+			return fmt.Errorf("its runs are %s", body)
+		}
+		return nil
+	})
+	return tick.LastRuns
 }

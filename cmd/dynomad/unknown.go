@@ -27,7 +27,10 @@ type unknown struct {
 	marked       func() []jobs.JobInfo
 	ask          func(ctx context.Context, ids []string) ([]string, error) // which of these apps are not known
 	askRuns      func(ctx context.Context, ids []string) ([]string, error) // which of these runs are not
+	skip         func(ctx context.Context, last int) error                 // has no run get a number that another may have
 	log          hclog.Logger
+
+	skipped int // the last number that skip was told of
 
 	mu   sync.Mutex
 	jobs []string // ids, sorted
@@ -72,13 +75,27 @@ func (u *unknown) look(ctx context.Context) {
 		return
 	}
 	var names []string
+	last := 0
 	for _, info := range own {
 		if slices.Contains(strange, info.AppID) || slices.Contains(strangeRuns, info.RunID) {
-			names = append(names, info.ID)
+			names, last = append(names, info.ID), max(last, jobs.RunNumber(info.ID))
 		}
 	}
+	u.skipTo(ctx, last)
 	slices.Sort(names)
 	u.set(names)
+}
+
+// skipTo keeps the names of unknown runs' jobs from being given again.
+func (u *unknown) skipTo(ctx context.Context, last int) {
+	if last <= u.skipped {
+		return
+	}
+	if err := u.skip(ctx, last); err != nil {
+		u.log.Error("cannot skip the numbers of unknown runs", "error", err)
+		return
+	}
+	u.skipped = last
 }
 
 // set keeps what was found, and logs it if it is another than before.

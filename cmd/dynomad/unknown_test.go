@@ -49,6 +49,8 @@ func TestUnknown(t *testing.T) {
 			},
 		}
 		u.askRuns = u.ask
+		skipped := 0
+		u.skip = func(_ context.Context, last int) error { skipped += last; return nil }
 		registry := prometheus.NewRegistry()
 		registry.MustRegister(u.metric())
 		ctx, cancel := context.WithCancel(t.Context())
@@ -88,6 +90,9 @@ func TestUnknown(t *testing.T) {
 			list = append(list, run)
 		})
 		check("a run that nobody knows of", "1 job of this installation (shop-default_run_1001)", 1, 7)
+		if skipped != 1001 {
+			t.Errorf("numbers were skipped up to %d", skipped)
+		}
 		change(func() { known["r1"] = true })
 		check("… and that somebody does", "", 0, 8)
 		cancel()

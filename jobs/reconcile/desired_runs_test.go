@@ -78,10 +78,11 @@ func (d *desired) StopRun(_ context.Context, appID, runID, reason string, audit 
 	})
 }
 
-func (d *desired) EndRun(_ context.Context, appID, runID string, end dynomad.RunEnd) error {
+func (d *desired) EndRun(_ context.Context, appID, runID string, end dynomad.RunEnd, audits ...dynomad.Audit) error {
 	return d.onRun(appID, runID, func(r *dynomad.Run) {
 		if r.Ended == nil {
 			r.Ended, r.Env = &end, nil
+			d.audits = append(d.audits, audits...)
 		}
 	})
 }

@@ -41,7 +41,7 @@ type desiredRuns interface {
 	// RunPlaced records the allocation that may run a run, unless one is, and gives the one that is.
 	RunPlaced(ctx context.Context, appID, runID, allocID string) (string, error)
 	StopRun(ctx context.Context, appID, runID, reason string, audit dynomad.Audit) error
-	EndRun(ctx context.Context, appID, runID string, end dynomad.RunEnd) error
+	EndRun(ctx context.Context, appID, runID string, end dynomad.RunEnd, audits ...dynomad.Audit) error
 	RunRemoved(ctx context.Context, appID, runID string) error
 }
 

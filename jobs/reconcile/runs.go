@@ -133,6 +133,9 @@ func (l *Loop) registerRun(ctx context.Context, t *runTarget) error {
 		}
 		return l.registered(ctx, t)
 	}
+	if late := l.Now().Sub(t.Scheduled); !t.Scheduled.IsZero() && late > dynomad.SlotLate {
+		return l.missRun(ctx, t)
+	}
 	job, err := jobs.RunSpec(jobs.RunInput{Settings: t.settings, App: t.app, Run: t.Run})
 	if err != nil {
 		return l.endRun(ctx, t, dynomad.RunEnd{State: dynomad.StateStartFailure, Info: fmt.Sprintf("It cannot be run: %s.", err)})
@@ -144,6 +147,20 @@ func (l *Loop) registerRun(ctx context.Context, t *runTarget) error {
 		return err
 	}
 	return l.registered(ctx, t)
+}
+
+// missRun ends a run of a schedule that could not be registered in time. Nomad may have its job all the same: then it is run.
+func (l *Loop) missRun(ctx context.Context, t *runTarget) error {
+	info, ok, err := l.Cluster.Job(ctx, t.namespace, t.jobID)
+	switch {
+	case err != nil:
+		return err
+	case ok && info.RunID == t.ID:
+		return l.registered(ctx, t)
+	}
+	why := fmt.Sprintf("It was due at %s and could not be started within %s.", t.Scheduled.Format(time.RFC3339), dynomad.SlotLate)
+	audit := dynomad.Audit{Action: "schedule.missed", Details: fmt.Sprintf("Missed %s. %s", t.Name(), why)}
+	return l.endRun(ctx, t, dynomad.RunEnd{State: dynomad.StateStartFailure, Info: why}, audit)
 }
 
 // registerOnce registers a job where there is none of its name.
@@ -222,7 +239,8 @@ func (l *Loop) followRun(ctx context.Context, t *runTarget) (time.Duration, erro
 }
 
 func (l *Loop) runView(t *runTarget, sight jobs.RunSight) jobs.RunView {
-	return jobs.RunView{App: t.app, Run: t.Run, Sight: sight, Now: jobs.At(l.Now())}
+	settings := jobs.ViewSettings{MinHealthyTime: t.settings.MinHealthyTime, Sizes: t.settings.Sizes}
+	return jobs.RunView{Settings: settings, App: t.app, Run: t.Run, Sight: sight, Now: jobs.At(l.Now())}
 }
 
 // vanished ends a run whose job somebody removed: it is not run again. The view may only be late, so Nomad is asked.
@@ -316,11 +334,11 @@ func (l *Loop) keepGrant(ctx context.Context, t *runTarget, a jobs.Alloc) error 
 }
 
 // endRun records what became of a run.
-func (l *Loop) endRun(ctx context.Context, t *runTarget, end dynomad.RunEnd) error {
+func (l *Loop) endRun(ctx context.Context, t *runTarget, end dynomad.RunEnd, audits ...dynomad.Audit) error {
 	if end.At.IsZero() {
 		end.At = l.Now()
 	}
-	if err := l.Desired.EndRun(ctx, t.app.ID, t.ID, end); err != nil {
+	if err := l.Desired.EndRun(ctx, t.app.ID, t.ID, end, l.signed(audits)...); err != nil {
 		return fmt.Errorf("recording a run's end: %w", err)
 	}
 	t.Ended = &end

@@ -20,6 +20,14 @@ func (v *View) Run(app dynomad.App, run dynomad.Run) (sight jobs.RunSight, fresh
 	return s, true
 }
 
+// Follows reports whether what is known of an app's jobs is what Nomad has.
+func (v *View) Follows(app dynomad.App) bool {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	ns := v.namespaceOf(app)
+	return ns != nil && ns.synced
+}
+
 // sight gives what is known of a run's job; of a job that is another's, nothing. v.mu is held.
 func (v *View) sight(app dynomad.App, run dynomad.Run) jobs.RunSight {
 	var s jobs.RunSight
