@@ -59,6 +59,8 @@ func (r *recorder) Exec(ctx context.Context, in dynomad.Exec) (dynomad.Executed,
 	return dynomad.Executed{ExitCode: 7}, nil
 }
 
+func (r *recorder) Talk(context.Context, dynomad.Session) (int, error) { return 0, nil }
+
 func attaching() (*dynomad.Platform, *oneApp, *recorder) {
 	store, exec := &oneApp{}, &recorder{}
 	return dynomad.NewPlatform(dynomad.Rules{}, dynomad.Parts{

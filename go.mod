@@ -3,6 +3,7 @@ module github.com/dynomad/dynomad
 go 1.26.0
 
 require (
+	github.com/coder/websocket v1.8.15
 	github.com/distribution/reference v0.6.0
 	github.com/getkin/kin-openapi v0.152.0
 	github.com/google/go-cmp v0.7.0

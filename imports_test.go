@@ -51,9 +51,9 @@ func TestImports(t *testing.T) {
 			"*.*/...":    "the client needs nothing but the standard library",
 		},
 		"./cmd/dynomad/...": {
-			mod + "/nomad/nomadtest":  "what is shipped starts no test agents",
-			mod + "/internal/apitest": "what is shipped serves no test",
-			"testing":                 "what is shipped is no test",
+			mod + "/nomad/nomadtest": "what is shipped starts no test agents",
+			mod + "/cmd/apitest":     "what is shipped serves no test",
+			"testing":                "what is shipped is no test",
 		},
 		"./cmd/dynomad/cli": {
 			mod + "/store":  "the commands go through the API",

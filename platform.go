@@ -141,6 +141,8 @@ type Platform struct {
 	loop   waker
 	exec   executor
 	logs   logHub
+
+	sessions *sessions
 }
 
 // Store is all that Platform needs kept; package store has it.
@@ -171,6 +173,7 @@ func NewPlatform(rules Rules, parts Parts) *Platform {
 		Rules: rules, Now: parts.Now, NewID: parts.NewID,
 		apps: store, ledger: store, spaces: store, tokens: store, extras: store, runs: store,
 		view: parts.View, loop: parts.Loop, exec: parts.Exec, logs: parts.Logs,
+		sessions: newSessions(parts.Now()),
 	}
 }
 

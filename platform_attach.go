@@ -5,11 +5,14 @@ import (
 	"fmt"
 )
 
-// executor runs scripts in dynos.
+// executor runs scripts in dynos, and commands that clients talk with.
 type executor interface {
 	// Exec gives how the script ended. If ctx ends first, the script is ended too before Exec returns, with an error of the
 	// kind Timeout (a deadline has passed) or Canceled. It is a Conflict if the dyno does not run.
 	Exec(ctx context.Context, in Exec) (Executed, error)
+	// Talk runs a command for a client and gives its exit code. If ctx ends first, all that runs in the container is ended before
+	// Talk returns an error.
+	Talk(ctx context.Context, in Session) (int, error)
 }
 
 // Attach runs a command in a dyno that runs: it is named by id, name, "type.name" or "type.N".

@@ -12,6 +12,10 @@ type runStore interface {
 	CreateRun(ctx context.Context, key string, decide func(s AppState, number int) (Run, Audit, error)) (AppState, Run, error)
 	// StopRun records why a run is to end, and the audit; nothing if it has ended or was told to before.
 	StopRun(ctx context.Context, appID, runID, reason string, audit Audit) error
+	// EndRun records what became of a run, once, with audits.
+	EndRun(ctx context.Context, appID, runID string, end RunEnd, audits ...Audit) error
+	// AttachedRuns gives the runs of all apps that a client is to attach to, if they have neither ended nor are to.
+	AttachedRuns(ctx context.Context) ([]Run, error)
 	// LastRuns gives the newest runs of a type's schedule, the newest first.
 	LastRuns(ctx context.Context, typeID string, most int) ([]Run, error)
 }

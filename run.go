@@ -1,6 +1,7 @@
 package dynomad
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -75,6 +76,11 @@ func (r Run) TimeToLive() time.Duration {
 	return r.Deadline.Sub(r.CreatedAt)
 }
 
+// TimeIsOver says that its time to live is.
+func (r Run) TimeIsOver() string {
+	return fmt.Sprintf("Its time to live of %s is over.", r.TimeToLive())
+}
+
 // Dyno gives the run as a dyno of which the cluster has told nothing yet, or which has ended.
 func (r Run) Dyno(app App) Dyno {
 	d := Dyno{
@@ -123,6 +129,9 @@ func (r Rules) NewRun(s AppState, n NewRun) (Run, error) {
 	var err error
 	if run.Command, run.Shell, err = n.command(run); err != nil {
 		return Run{}, err
+	}
+	if run.Attach && run.Command == nil {
+		return Run{}, Invalidf("command", "The command is missing: the image's own cannot be attached to.")
 	}
 	if run, err = r.applyRun(run, n); err != nil {
 		return Run{}, err

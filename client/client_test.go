@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/dynomad/dynomad/client"
-	"github.com/dynomad/dynomad/internal/apitest"
+	"github.com/dynomad/dynomad/cmd/apitest"
 )
 
 // TestClient walks through the life of an app against the real API.

@@ -38,6 +38,7 @@ func readDescription(t *testing.T) description {
 
 // other are the endpoints that no method asks, with the reason.
 var other = map[string]string{
+	"GET /apps/{app}/dynos/{dyno}/stream":               "the package client/stream is for it",
 	"GET /log-sessions/{session}":                       "its URL is all that it takes: any HTTP client reads it",
 	"GET /users/~/apps":                                 "GET /apps is the same",
 	"GET /apps/{app}/dyno/{dyno}":                       "…/dynos/{dyno} is the same",

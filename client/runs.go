@@ -9,7 +9,8 @@ import (
 type NewDyno struct {
 	Command    string            `json:"command,omitempty"`      // split into words without a shell
 	Type       string            `json:"type,omitempty"`         // a one-off or scheduled dyno type
-	Attach     bool              `json:"attach,omitempty"`       // a client is to connect to its terminal
+	Attach     bool              `json:"attach,omitempty"`       // a client is to talk with its command
+	ForceNoTTY bool              `json:"force_no_tty,omitempty"` // with Attach: the command gets no terminal
 	Size       string            `json:"size,omitempty"`         // name of a size
 	Env        map[string]string `json:"env,omitempty"`          // wins over config vars
 	TimeToLive int               `json:"time_to_live,omitempty"` // seconds; 0 is without an end

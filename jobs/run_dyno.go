@@ -109,6 +109,10 @@ func RunEnding(in RunView, a Alloc) dynomad.RunEnd {
 	end := dynomad.RunEnd{
 		At: at(cmp.Or(a.Task.Finished, a.Modified, in.Now.now)), State: dynomad.StateStopped, Info: d.AdditionalInfo, Node: a.NodeName, AllocID: a.ID,
 	}
+	if in.Run.Attach && exit.At != 0 { // it is its place that has ended; how its command does is recorded by who started it
+		end.State, end.Info = placeEnding(exit, end.Info)
+		exit = Exit{}
+	}
 	if exit.At != 0 {
 		end.ExitCode = ptr(int(exit.Code))
 	}
@@ -125,6 +129,18 @@ func RunEnding(in RunView, a Alloc) dynomad.RunEnd {
 		end.State = dynomad.StateStartFailure
 	}
 	return end
+}
+
+// placeEnding words the end of the process that held the place of an attached run's command: sleep, under an init that says 127 of a program
+// that is not there.
+func placeEnding(exit Exit, info string) (dynomad.DynoState, string) {
+	switch {
+	case exit.Code == 127 && !exit.ByOrder:
+		return dynomad.StateStartFailure, "It could not start: the image has no sleep, which attached dynos need."
+	case exit.OOM:
+		return dynomad.StateStopped, info
+	}
+	return dynomad.StateStopped, "Its container ended, and its command with it."
 }
 
 // allocLost is what Nomad says of an allocation whose node is gone (scheduler/util.go).

@@ -215,6 +215,26 @@ func TestRunDyno(t *testing.T) {
 		"image missing": {
 			placed, []jobs.Alloc{runAlloc(neverStarted)}, dynomad.StateStartFailure, -1, "It could not start: Failed to pull `i:1`.",
 		},
+		"attached, its container ended": {
+			func(r *dynomad.Run) { r.AllocID, r.Attach = "alloc", true },
+			[]jobs.Alloc{runAlloc(exited(137, "failed"))},
+			dynomad.StateStopped, -1, "Its container ended, and its command with it.",
+		},
+		"attached, killed with a reason": {
+			func(r *dynomad.Run) { r.AllocID, r.Attach, r.StopReason = "alloc", true, "Enough." },
+			[]jobs.Alloc{runAlloc(exited(137, "failed"))},
+			dynomad.StateStopped, -1, "Enough.",
+		},
+		"attached, out of memory": {
+			func(r *dynomad.Run) { r.AllocID, r.Attach = "alloc", true },
+			[]jobs.Alloc{runAlloc(exited(137, "failed"), func(a *jobs.Alloc) { a.Task.Exit.OOM = true })},
+			dynomad.StateStopped, -1, "It was killed for using more memory than its limit (exit code 137).",
+		},
+		"attached to an image without sleep": {
+			func(r *dynomad.Run) { r.AllocID, r.Attach = "alloc", true },
+			[]jobs.Alloc{runAlloc(exited(127, "failed"))},
+			dynomad.StateStartFailure, -1, "It could not start: the image has no sleep, which attached dynos need.",
+		},
 		"another allocation is none of its": {
 			placed, []jobs.Alloc{runAlloc(func(a *jobs.Alloc) { a.ID = "other" })}, dynomad.StateWaiting, -1, "Nomad has not placed it yet.",
 		},

@@ -21,17 +21,21 @@ const (
 	settleTime = 2 * time.Second
 )
 
-// Executor runs scripts in dynos.
+// Executor runs scripts in dynos, and commands that clients talk with.
 type Executor struct {
 	client *Client
 	log    hclog.Logger
-	slots  chan struct{}
+	slots  chan struct{} // of scripts
+	talks  chan struct{} // of sessions
 	limits spoolLimits
 }
 
 // NewExecutor makes an Executor. Its log has what was run where, and never input or output.
 func NewExecutor(client *Client, log hclog.Logger) *Executor {
-	return &Executor{client: client, log: log, slots: make(chan struct{}, maxExecs), limits: spoolLimits{memory: maxMemory, total: maxSpool}}
+	return &Executor{
+		client: client, log: log, slots: make(chan struct{}, maxExecs), talks: make(chan struct{}, maxTalks),
+		limits: spoolLimits{memory: maxMemory, total: maxSpool},
+	}
 }
 
 // Exec runs a script in a dyno. If ctx ends first, or the output gets too long, the script's processes are ended before Exec
@@ -57,7 +61,7 @@ func (e *Executor) Exec(ctx context.Context, in dynomad.Exec) (dynomad.Executed,
 }
 
 func (e *Executor) exec(ctx context.Context, in dynomad.Exec) (dynomad.Executed, error) {
-	at, err := e.client.place(ctx, in)
+	at, err := e.client.place(ctx, in.App.NomadNamespace, in.Dyno.AllocID, in.Dyno.Name)
 	if err != nil {
 		return dynomad.Executed{}, err
 	}
@@ -124,10 +128,10 @@ type place struct {
 }
 
 // place finds the process of a dyno. It is a Conflict if there is none.
-func (c *Client) place(ctx context.Context, in dynomad.Exec) (place, error) {
-	q, done := c.query(ctx, in.App.NomadNamespace)
+func (c *Client) place(ctx context.Context, namespace, allocID, dyno string) (place, error) {
+	q, done := c.query(ctx, namespace)
 	defer done()
-	alloc, _, err := c.api.Allocations().Info(in.Dyno.AllocID, q)
+	alloc, _, err := c.api.Allocations().Info(allocID, q)
 	err = translate("looking for a dyno", err)
 	if err != nil && dynomad.KindOf(err) != dynomad.NotFound {
 		return place{}, err
@@ -138,7 +142,7 @@ func (c *Client) place(ctx context.Context, in dynomad.Exec) (place, error) {
 			return place{alloc: alloc, task: alloc.TaskGroup, started: state.StartedAt}, nil
 		}
 	}
-	return place{}, dynomad.Wrap(dynomad.Conflict, err, "The dyno %s is not running any more.", in.Dyno.Name)
+	return place{}, dynomad.Wrap(dynomad.Conflict, err, "The dyno %s is not running any more.", dyno)
 }
 
 // killedCode is the exit code of a process that SIGKILL has ended.

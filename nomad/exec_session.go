@@ -68,7 +68,8 @@ func (e *Executor) start(ctx context.Context, at place, in dynomad.Exec, out *ou
 	stdin := io.MultiReader(&line{when: out.begun, never: ctx.Done()}, strings.NewReader(in.Stdin), &line{when: out.complete, never: ctx.Done()})
 	go func() {
 		defer close(s.ended)
-		if s.code, s.err = e.client.run(ctx, at, command, stdin, out.stdout, out.stderr); s.err == nil {
+		streams := execStreams{stdin: stdin, stdout: out.stdout, stderr: out.stderr}
+		if s.code, s.err = e.client.run(ctx, at, command, streams); s.err == nil {
 			close(s.exited)
 		}
 	}()
@@ -125,13 +126,22 @@ func (e *Executor) end(ctx context.Context, at place, s *session) error {
 // sweep kills what a script started and removes what its wrapper made. It says whether nothing was there to be killed.
 func (e *Executor) sweep(ctx context.Context, at place, s *session) (gone bool, err error) {
 	command := []string{"sh", "-c", ender, "sh", strconv.Itoa(s.out.pid)}
-	code, err := e.client.run(ctx, at, command, strings.NewReader(""), io.Discard, io.Discard)
+	streams := execStreams{stdin: strings.NewReader(""), stdout: io.Discard, stderr: io.Discard}
+	code, err := e.client.run(ctx, at, command, streams)
 	return err == nil && code == enderGone, err
+}
+
+// execStreams are what a command in a container reads and writes.
+type execStreams struct {
+	tty            bool // it has a terminal, and all output comes on stdout
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	sizes          <-chan api.TerminalSize // of the terminal
 }
 
 // run runs a command in a dyno's container and gives its exit code. An error says that the code did not arrive; what became
 // of the command is then unknown. The client's dialing does not heed ctx: hence the goroutine.
-func (c *Client) run(ctx context.Context, at place, command []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
+func (c *Client) run(ctx context.Context, at place, command []string, with execStreams) (int, error) {
 	type result struct {
 		code int
 		err  error
@@ -139,7 +149,7 @@ func (c *Client) run(ctx context.Context, at place, command []string, stdin io.R
 	done := make(chan result, 1)
 	go func() {
 		q := (&api.QueryOptions{Namespace: at.alloc.Namespace}).WithContext(ctx)
-		code, err := c.api.Allocations().Exec(ctx, at.alloc, at.task, false, command, stdin, stdout, stderr, nil, q)
+		code, err := c.api.Allocations().Exec(ctx, at.alloc, at.task, with.tty, command, with.stdin, with.stdout, with.stderr, with.sizes, q)
 		done <- result{code, err}
 	}()
 	select {

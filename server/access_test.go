@@ -62,6 +62,7 @@ var examples = map[string]example{
 	"DELETE /apps/{app}/formations/{type}/actions/stop": {"/apps/api-default/formations/web/actions/stop", "", 202},
 	"POST /apps/{app}/dynos/{dyno}/actions/attach":      {"/apps/api-default/dynos/web.1/actions/attach", `{"command":["sh","-c","kill -15 -1"]}`, 202},
 	"POST /apps/{app}/{dyno}/actions/attach":            {"/apps/api-default/web." + seedDynoName + "/actions/attach", `{"alias":"java_heap_dump"}`, 202},
+	"GET /apps/{app}/dynos/{dyno}/stream":               {"/apps/api-default/dynos/run.1001/stream?secret=x", "", 426},
 	"GET /apps/{app}/config-vars":                       {"/apps/api-default/config-vars", "", 200},
 	"PATCH /apps/{app}/config-vars":                     {"/apps/api-default/config-vars", `{"A":"1"}`, 200},
 	"GET /apps/{app}/config-vars/notes":                 {"/apps/api-default/config-vars/notes", "", 200},
@@ -294,6 +295,7 @@ func TestRoutes_scopes(t *testing.T) {
 		"GET /metrics":                                   "",
 		"GET /openapi.json":                              "",
 		"GET /docs":                                      "",
+		"GET /apps/{app}/dynos/{dyno}/stream":            "", // the secret is what is needed
 	}
 	for _, rt := range server.Routes() {
 		name := rt.Method + " " + rt.Path

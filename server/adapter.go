@@ -48,10 +48,15 @@ func (s *Server) adapt(rt route) http.Handler {
 				writeError(rec, kind, err)
 			}
 		}
-		if end := (logged{status, time.Since(start), kind, err}); rec.begun == nil || rec.status == 0 || rec.status >= http.StatusMultipleChoices {
-			s.answered(rt, r, id, end)
-		} else {
+		end := logged{status, time.Since(start), kind, err}
+		switch {
+		case rec.begun != nil && rec.status != 0 && rec.status < http.StatusMultipleChoices:
 			s.log.Debug("a stream has ended", "path", rt.path, "request_id", id, "duration", end.took, "kind", kind)
+		case status == http.StatusSwitchingProtocols:
+			s.logRequest(rt, r, id, end)
+			s.observe(rt, r, status, rec.switched.Sub(start)) // what follows is no answer
+		default:
+			s.answered(rt, r, id, end)
 		}
 		if brokenOff {
 			panic(http.ErrAbortHandler) // the client must not take what it has for the whole answer
@@ -62,8 +67,13 @@ func (s *Server) adapt(rt route) http.Handler {
 // answered tells of an answer: in the log and in the metrics.
 func (s *Server) answered(rt route, r *http.Request, id string, end logged) {
 	s.logRequest(rt, r, id, end)
+	s.observe(rt, r, end.status, end.took)
+}
+
+// observe tells the metrics of an answer.
+func (s *Server) observe(rt route, r *http.Request, status int, took time.Duration) {
 	if s.cfg.Observe != nil {
-		s.cfg.Observe(methodLabel(r.Method), rt.path, end.status, end.took)
+		s.cfg.Observe(methodLabel(r.Method), rt.path, status, took)
 	}
 }
 
@@ -183,13 +193,17 @@ func withoutTrailingSlash(next http.Handler) http.Handler {
 // recorder remembers an answer's status, and leaves the body out of answers to HEAD.
 type recorder struct {
 	http.ResponseWriter
-	head   bool
-	status int
-	begun  func() // told of the status of a success, as soon as it is known; may be nil
+	head     bool
+	status   int
+	begun    func()    // told of the status of a success, as soon as it is known; may be nil
+	switched time.Time // when the connection became something else than HTTP
 }
 
 func (w *recorder) WriteHeader(status int) {
-	if w.status == 0 && status >= http.StatusOK {
+	switch {
+	case status == http.StatusSwitchingProtocols:
+		w.status, w.switched = status, time.Now()
+	case w.status == 0 && status >= http.StatusOK:
 		w.status = status
 		if w.begun != nil && status < http.StatusMultipleChoices {
 			w.begun()

@@ -28,6 +28,19 @@ type fakeExec struct {
 	err    error
 	broken error // how reading stdout ends
 	end    time.Time
+
+	talk  func(ctx context.Context, in dynomad.Session) (int, error) // what Talk does
+	talks []dynomad.Session
+	gone  chan struct{} // for a test to close
+	lost  chan struct{} // for a test to close
+}
+
+func (e *fakeExec) Talk(ctx context.Context, in dynomad.Session) (int, error) {
+	e.mu.Lock()
+	e.talks = append(e.talks, in)
+	talk := e.talk
+	e.mu.Unlock()
+	return talk(ctx, in)
 }
 
 func (e *fakeExec) Exec(ctx context.Context, in dynomad.Exec) (dynomad.Executed, error) {

@@ -137,8 +137,13 @@ func dynoOperations() map[string]operation {
 		"DELETE /apps/{app}/formations/{type}":              restart("Restart a dyno type"),
 		"POST /apps/{app}/formations/{type}/actions/stop":   restart("Restart a dyno type (the same)"),
 		"DELETE /apps/{app}/formations/{type}/actions/stop": restart("Restart a dyno type (the same)"),
-		"POST /apps/{app}/dynos/{dyno}/actions/attach":      attach,
-		"POST /apps/{app}/{dyno}/actions/attach":            attach,
+		"GET /apps/{app}/dynos/{dyno}/stream": {
+			summary: "Talk with the command of an attached dyno, over a WebSocket", never: true,
+			about: "Where `attach_url` of a dyno that was made with `attach` leads; its secret is good once, for 60 seconds. docs/attached.md has the messages.",
+			query: map[string]string{"secret": "as in attach_url", "tty": "0 for a command without a terminal"},
+		},
+		"POST /apps/{app}/dynos/{dyno}/actions/attach": attach,
+		"POST /apps/{app}/{dyno}/actions/attach":       attach,
 	}
 }
 
@@ -332,7 +337,8 @@ type (
 	runBody struct {
 		Command    string               `json:"command"`      // what to run, split into words without a shell; needed unless type has one
 		Type       string               `json:"type"`         // a one-off or scheduled dyno type to run; `run` if absent
-		Attach     bool                 `json:"attach"`       // a client is to connect to its terminal
+		Attach     bool                 `json:"attach"`       // a client is to talk with its command
+		ForceNoTTY bool                 `json:"force_no_tty"` // with attach: the command gets no terminal
 		Size       string               `json:"size"`         // name of a size
 		DynoSize   sizeBody             `json:"dyno_size"`    // Heroku's way to say size
 		Env        map[string]valueBody `json:"env"`          // wins over config vars

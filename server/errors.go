@@ -17,6 +17,7 @@ const (
 	tooLarge         = dynomad.Kind("too_large")
 	unsupportedMedia = dynomad.Kind("unsupported_media")
 	badRange         = dynomad.Kind("bad_range")
+	upgradeRequired  = dynomad.Kind("upgrade_required")
 )
 
 // statusClientGone is what the log says of a request whose client did not wait for the answer.
@@ -42,6 +43,7 @@ var failures = map[dynomad.Kind]failure{
 	unsupportedMedia:        {http.StatusUnsupportedMediaType, "unsupported_media_type", "The body must be JSON in UTF-8."},
 	badRange:                {http.StatusRequestedRangeNotSatisfiable, "requested_range_not_satisfiable", "The Range header is not valid."},
 	dynomad.Invalid:         {http.StatusUnprocessableEntity, "invalid_params", "The request breaks a rule."},
+	upgradeRequired:         {http.StatusUpgradeRequired, "upgrade_required", "This path is a WebSocket, version 13."},
 	dynomad.RateLimited:     {http.StatusTooManyRequests, "rate_limit", "This token has sent too many requests."},
 	dynomad.Canceled:        {statusClientGone, "canceled", "The client went away."},
 	dynomad.Internal:        {http.StatusInternalServerError, "internal", internalText},

@@ -91,6 +91,7 @@ var routes = []route{
 		method: "POST", path: "/apps/{app}/{dyno}/actions/attach",
 		handle: (*Server).attach, scope: writeProtected, kind: kindApp, time: attachTime,
 	},
+	{method: "GET", path: "/apps/{app}/dynos/{dyno}/stream", handle: (*Server).stream, open: true, kind: kindApp, time: streamTime},
 	{method: "DELETE", path: "/apps/{app}/formations/{type}", handle: (*Server).restartType, scope: write, kind: kindApp},
 	{method: "POST", path: "/apps/{app}/formations/{type}/actions/stop", handle: (*Server).restartType, scope: write, kind: kindApp},
 	{method: "DELETE", path: "/apps/{app}/formations/{type}/actions/stop", handle: (*Server).restartType, scope: write, kind: kindApp},

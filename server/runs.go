@@ -18,6 +18,7 @@ func (s *Server) createRun(w http.ResponseWriter, r *http.Request) error {
 		Type: o.text("type"), Command: o.optionalText("command"), Shell: l == dialect.Heroku, Attach: o.flag("attach"),
 		Size: s.sizeField(o), Env: o.env("env"), TimeToLive: o.integer("time_to_live"), Image: o.text("image"),
 	}
+	noTTY := o.flag("force_no_tty") // as Heroku's clients say it
 	if o.err != nil {
 		return o.err
 	}
@@ -25,5 +26,14 @@ func (s *Server) createRun(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return respond(w, http.StatusCreated, dynoOf(state.App, d, l))
+	answer := dynoOf(state.App, d, l)
+	if wish.Attach {
+		if answer.AttachURL, err = s.attachURL(dynomad.PrincipalFrom(r.Context()), state.App, d); err != nil {
+			return err
+		}
+		if noTTY {
+			answer.AttachURL += "&tty=0"
+		}
+	}
+	return respond(w, http.StatusCreated, answer)
 }

@@ -57,6 +57,8 @@ type Server struct {
 	bodies   *bodies
 
 	logSessions *tickets[logSession]
+	attaches    *tickets[streamTicket]
+	streams     *streams
 }
 
 // New makes a Server.
@@ -81,6 +83,7 @@ func New(cfg Config) *Server {
 	return &Server{
 		cfg: cfg, platform: cfg.Platform, log: cfg.Logger, limiter: newLimiter(cfg.RateLimit, cfg.Now), bodies: newBodies(),
 		logSessions: newTickets[logSession](logSessionLife, cfg.Now, cfg.NewToken),
+		attaches:    newTickets[streamTicket](dynomad.ConnectTime, cfg.Now, cfg.NewToken), streams: newStreams(),
 	}
 }
 

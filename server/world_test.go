@@ -33,6 +33,7 @@ var testKey = store.Key(strings.Repeat("k", 32))
 // web, a worker, a one-off, two releases) and shop-team (a web), a space without apps, and a token for each scope and tie.
 type world struct {
 	tb       testing.TB
+	server   *server.Server
 	handler  http.Handler
 	platform *dynomad.Platform
 	store    *store.Store
@@ -60,6 +61,8 @@ type fakeView struct {
 	dynos map[string][]dynomad.Dyno // by app name
 	stale time.Duration
 	wakes int
+
+	placed bool // dynos that run once are running
 }
 
 // Dynos gives a picture that holds for no time at all, since tests change what it is made of.
@@ -68,9 +71,20 @@ func (v *fakeView) Dynos(state dynomad.AppState, now time.Time) dynomad.DynoPict
 	defer v.mu.Unlock()
 	dynos := append([]dynomad.Dyno(nil), v.dynos[state.App.Name]...)
 	for _, run := range state.Runs {
-		dynos = append(dynos, run.Dyno(state.App))
+		d := run.Dyno(state.App)
+		if v.placed && d.State == dynomad.StateWaiting {
+			d.State, d.AdditionalInfo, d.AllocID, d.Node = dynomad.StateRunning, "", "alloc-of-"+run.Name(), "node-1"
+		}
+		dynos = append(dynos, d)
 	}
 	return dynomad.DynoPicture{Dynos: dynos, Until: now}
+}
+
+// place has dynos that run once run.
+func (v *fakeView) place() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.placed = true
 }
 
 func (v *fakeView) DynosVersion(dynomad.App) uint64 { return 0 }
@@ -184,7 +198,8 @@ func (w *world) serve(cfg server.Config, change ...func(*server.Config)) {
 	for _, f := range change {
 		f(&cfg)
 	}
-	w.handler = server.New(cfg).Handler()
+	w.server = server.New(cfg)
+	w.handler = w.server.Handler()
 }
 
 // watchWrites opens a connection of its own, which is told of every commit of the others.

@@ -109,6 +109,26 @@ func (s *Store) EndRun(ctx context.Context, appID, runID string, end dynomad.Run
 	})
 }
 
+// AttachedRuns gives the runs of all apps that a client is to attach to, if they have neither ended nor are to, by number.
+func (s *Store) AttachedRuns(ctx context.Context) ([]dynomad.Run, error) {
+	var runs []dynomad.Run
+	err := s.read(ctx, func(ctx context.Context, tx *tx) error {
+		sealed, err := list(ctx, tx, scanRun, `
+			SELECT `+runColumns+`
+			FROM runs
+			WHERE removed = 0 AND attach = 1 AND ended_at IS NULL AND stop_reason IS NULL
+			ORDER BY number`)
+		for _, r := range sealed {
+			runs = append(runs, r.run)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read attached runs: %w", err)
+	}
+	return runs, nil
+}
+
 // RunRemoved records that a run that has ended has no job and no variable any more, and is no longer listed.
 func (s *Store) RunRemoved(ctx context.Context, appID, runID string) error {
 	return s.setRun(ctx, appID, runID, `UPDATE runs SET removed = 1 WHERE app_id = ? AND id = ? AND ended_at IS NOT NULL`)

@@ -93,6 +93,25 @@ func TestRuns(t *testing.T) {
 	diff(t, actions, []string{"app.create", "dyno.create", "dyno.stop"})
 }
 
+// Attached runs are found until they have ended or are to, in all apps.
+func TestRuns_attached(t *testing.T) {
+	t.Parallel()
+	s, ctx := newStore(t), t.Context()
+	shop, other := addApp(t, s, "shop"), addApp(t, s, "other")
+	attached := func(r *dynomad.Run) { r.Attach = true }
+	ended, stopped, open := addRun(t, s, shop.ID, attached), addRun(t, s, shop.ID, attached), addRun(t, s, shop.ID, attached)
+	addRun(t, s, shop.ID)
+	elsewhere := addRun(t, s, other.ID, attached)
+	if err := s.EndRun(ctx, shop.ID, ended.ID, dynomad.RunEnd{At: start, State: dynomad.StateStopped}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.StopRun(ctx, shop.ID, stopped.ID, "Enough.", newAudit("dyno.stop")); err != nil {
+		t.Fatal(err)
+	}
+	open.Env, elsewhere.Env = nil, nil
+	diff(t, must[[]dynomad.Run](t)(s.AttachedRuns(ctx)), []dynomad.Run{open, elsewhere})
+}
+
 // An open run keeps its config version's variable, whatever is released after.
 func TestRuns_config(t *testing.T) {
 	t.Parallel()

@@ -215,6 +215,9 @@ func (a *app) startBackground(ctx context.Context) {
 	group.start(func() { a.watchNamespaces(ctx) })
 	group.start(func() { a.health.Run(ctx) })
 	group.start(func() { a.forget(ctx) })
+	group.start(func() {
+		a.platform.EndStrays(ctx, func(err error) { a.log.Warn("attached dynos without a client could not be ended", "error", err) })
+	})
 	group.start(func() { a.unknown.run(ctx) })
 	group.start(func() { a.lock.Run(ctx) })
 	group.start(func() { a.scheduler().Run(ctx) })
@@ -261,8 +264,17 @@ func (a *app) listen(ctx context.Context) error {
 		return err
 	}
 	a.onClose("logs", a.logs.Close) // before the API: requests that stream would not end
+	a.onClose("streams", func(closing context.Context) error {
+		closing, cancel := context.WithTimeout(closing, streamsTime)
+		defer cancel()
+		return api.StopStreams(closing)
+	})
 	return nil
 }
+
+// streamsTime is how long clients that talk with dynos, and their commands, have to end when the daemon does. The rest of stopTime is
+// for the other requests.
+const streamsTime = 5 * time.Second
 
 // How long requests under way have when the daemon ends: to finish, and, told that their time is up, to clean up.
 const (

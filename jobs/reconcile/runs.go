@@ -105,7 +105,7 @@ func (l *Loop) expire(ctx context.Context, t *runTarget) error {
 	if t.Deadline.IsZero() || t.StopReason != "" || l.Now().Before(t.Deadline) {
 		return nil
 	}
-	t.StopReason = fmt.Sprintf("Its time to live of %s is over.", t.TimeToLive())
+	t.StopReason = t.TimeIsOver()
 	audit := l.signed([]dynomad.Audit{{Action: "dyno.stop", Details: fmt.Sprintf("Stopped %s. %s", t.Name(), t.StopReason)}})[0]
 	if err := l.Desired.StopRun(ctx, t.app.ID, t.ID, t.StopReason, audit); err != nil {
 		return fmt.Errorf("recording that a run's time is over: %w", err)

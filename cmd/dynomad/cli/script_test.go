@@ -16,7 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"mvdan.cc/sh/v3/shell"
 
-	"github.com/dynomad/dynomad/internal/apitest"
+	"github.com/dynomad/dynomad/cmd/apitest"
 )
 
 var update = flag.Bool("update", false, "rewrite the scripts in testdata/cli")

@@ -139,3 +139,8 @@ func (c *Cluster) Exec(_ context.Context, in dynomad.Exec) (dynomad.Executed, er
 	c.scripts = append(c.scripts, in.Dyno.TypeN+": "+in.Script)
 	return dynomad.Executed{Stdout: io.NopCloser(strings.NewReader("done\n")), Stderr: io.NopCloser(strings.NewReader(""))}, nil
 }
+
+// Talk has nobody to talk with.
+func (c *Cluster) Talk(context.Context, dynomad.Session) (int, error) {
+	return 0, dynomad.Errorf(dynomad.Unavailable, "Nothing runs here.")
+}

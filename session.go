@@ -1,0 +1,27 @@
+package dynomad
+
+import "io"
+
+// Session is a command that is run for one client, which talks with it. Its container is there for it alone.
+type Session struct {
+	App      App
+	Dyno     string   // the dyno's name
+	AllocID  string   // where it runs
+	Command  []string // its words, run as they are: no shell reads them
+	Terminal Terminal
+}
+
+// Terminal is the client's end of a session.
+type Terminal struct {
+	TTY    bool                // the command has a terminal: all that it puts out goes to Stdout
+	Sizes  <-chan TerminalSize // the window's size, at first and whenever it changes; only with TTY
+	Stdin  io.Reader           // at its end, a command without a terminal finds the end of its input, and one with a terminal a ^D
+	Stdout io.Writer           // a writer that blocks stops the command from putting out more
+	Stderr io.Writer
+}
+
+// TerminalSize is the size of a window, in characters.
+type TerminalSize struct{ Height, Width int }
+
+// DefaultTerminalSize is that of a window whose client does not say.
+var DefaultTerminalSize = TerminalSize{Height: 24, Width: 80}
