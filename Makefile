@@ -6,7 +6,7 @@ LINT    := v2.15.0
 PKGS    := ./...
 
 # Tests that are about time and faults, not about what the daemon may do: they are not run again with ACLs on.
-NO_ACL := chaos|[aA]way|agentsKilled|UnderLoad|underLoad|badReleases|scaleAround|Soon|TestState$$|TooLong|HeapDump|idle|Forgets
+NO_ACL := chaos|[aA]way|agentsKilled|UnderLoad|underLoad|badReleases|badWorker|badSize|firstRelease|scaleAround|Soon|TestState$$|TooLong|HeapDump|[iI]dle|Forgets|scheduled|commands|DaemonEnds|OutliveThe|logLines|NeverReady|typesApart|restartTwice
 
 .DEFAULT_GOAL := help
 
@@ -76,7 +76,12 @@ bench: setup tools ## benchmarks, at last beside Nomad on a cluster with 200 dyn
 .PHONY: soak
 soak: setup tools ## tests that take long: several nodes, outages, random kills, an idle daemon's requests over minutes
 	DYNOMAD_TEST_SOAK=1 tools/gotest.sh $(GO) test -race -tags integration -count=1 -parallel 1 -timeout 60m \
-		-run 'Cluster_(idle|nodes|outages|writesWhileAway|chaos)' -v ./cmd/dynomad
+		-run 'Cluster_(idle|nodes|outages|scheduleOutages|logsUnderLoad|writesWhileAway|chaos)' -v ./cmd/dynomad
+
+.PHONY: test-clients
+test-clients: setup tools ## Heroku's own command line, from npm, against the API on a real cluster
+	@tools/clients.sh
+	@tools/gotest.sh $(GO) test -tags integration,clients -count=1 -timeout 15m -run '^TestClients' -v ./cmd/dynomad
 
 .PHONY: fuzz
 fuzz: ## each fuzz test for a minute

@@ -64,15 +64,15 @@ const maxMissed = 1000
 func (r Rules) TakeSlots(s AppState, t DynoType, after, now time.Time, newID func() string) Slots {
 	taken := Slots{SeenUntil: now}
 	due, missed := dueSlots(*t.Schedule, after, now)
-	if t.Quantity == 0 || s.App.Maintenance || len(due)+missed == 0 {
+	if t.Quantity == 0 || s.App.Maintenance || len(due)+missed.count == 0 {
 		return taken
 	}
 	run, err := r.NewRun(s, NewRun{Type: t.ID})
 	if err != nil && KindOf(err) == Conflict && s.Build == nil {
 		return taken
 	}
-	if missed > 0 {
-		taken.Audits = append(taken.Audits, Audit{Action: "schedule.missed", Details: missedDetails(t, missed, after, now)})
+	if missed.count > 0 {
+		taken.Audits = append(taken.Audits, Audit{Action: "schedule.missed", Details: missed.details(t)})
 	}
 	going := goingOf(s, t)
 	for _, slot := range due {
@@ -99,27 +99,36 @@ func (r Rules) TakeSlots(s AppState, t DynoType, after, now time.Time, newID fun
 	return taken
 }
 
-func missedDetails(t DynoType, missed int, after, now time.Time) string {
-	count := fmt.Sprintf("%d runs", missed)
-	switch {
-	case missed == 1:
-		count = "1 run"
-	case missed >= maxMissed:
-		count = fmt.Sprintf("%d runs or more", missed)
-	}
-	return fmt.Sprintf("Missed %s of %s between %s and %s: the daemon or Nomad was away.", count, t.Type,
-		after.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+// missedSlots are minutes that came due and cannot be run any more.
+type missedSlots struct {
+	count       int
+	first, last time.Time
 }
 
-// dueSlots gives the minutes that came due and can still be run, and counts those that cannot.
-func dueSlots(expr string, after, now time.Time) (due []time.Time, missed int) {
+func (m missedSlots) details(t DynoType) string {
+	const why = "The daemon or Nomad was away."
+	first, last := m.first.Format(time.RFC3339), m.last.Format(time.RFC3339)
+	switch {
+	case m.count == 1:
+		return fmt.Sprintf("Missed the run of %s that was due at %s. %s", t.Type, first, why)
+	case m.count >= maxMissed:
+		return fmt.Sprintf("Missed %d runs or more of %s, due from %s on. %s", m.count, t.Type, first, why)
+	}
+	return fmt.Sprintf("Missed %d runs of %s, due from %s to %s. %s", m.count, t.Type, first, last, why)
+}
+
+// dueSlots gives the minutes that came due: those that can still be run, and what there is to say of those that cannot.
+func dueSlots(expr string, after, now time.Time) (due []time.Time, missed missedSlots) {
 	schedule, err := ParseSchedule(expr)
 	if err != nil {
-		return nil, 0 // checked when the type was made
+		return nil, missed // checked when the type was made
 	}
 	inTime := now.Add(-SlotLate).Add(-1) // just before the first that is in time
-	for slot := schedule.Next(after.UTC()); !slot.IsZero() && !slot.After(inTime) && missed < maxMissed; slot = schedule.Next(slot) {
-		missed++
+	for slot := schedule.Next(after.UTC()); !slot.IsZero() && !slot.After(inTime) && missed.count < maxMissed; slot = schedule.Next(slot) {
+		if missed.count++; missed.count == 1 {
+			missed.first = slot
+		}
+		missed.last = slot
 	}
 	if after.Before(inTime) {
 		after = inTime

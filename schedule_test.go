@@ -44,11 +44,11 @@ func TestTakeSlots(t *testing.T) {
 		},
 		"late by more": {
 			nightly(), 30 * time.Second, 2*time.Minute + time.Second, "2",
-			[]string{"Missed 1 run of nightly between 2026-11-22T12:00:30Z and 2026-11-22T12:02:01Z: the daemon or Nomad was away."},
+			[]string{"Missed the run of nightly that was due at 2026-11-22T12:01:00Z. The daemon or Nomad was away."},
 		},
 		"late by days": {
 			nightly(), 0, 48*time.Hour + 30*time.Second, "0",
-			[]string{"Missed 1000 runs or more of nightly between 2026-11-22T12:00:00Z and 2026-11-24T12:00:30Z: the daemon or Nomad was away."},
+			[]string{"Missed 1000 runs or more of nightly, due from 2026-11-22T12:01:00Z on. The daemon or Nomad was away."},
 		},
 		"the run before is going": {
 			nightly(func(s *dynomad.AppState) { s.Runs = []dynomad.Run{going} }), 30 * time.Second, time.Minute, "(1)",

@@ -69,8 +69,7 @@ type request struct {
 	method string
 	path   string // with escaped keys
 	body   any    // nil is none
-	heroku bool   // answered as Heroku's clients are
-	accept string // the media type that is wanted; "" is JSON
+	accept string // "" is JSON
 }
 
 const herokuMedia = "application/vnd.heroku+json; version=3"
@@ -101,7 +100,7 @@ func (c *Client) send(ctx context.Context, r request, out any) error {
 	return nil
 }
 
-// try sends a request once.
+// try sends a request once, and reads its answer.
 func (c *Client) try(ctx context.Context, r request, body []byte) ([]byte, error) {
 	resp, err := c.open(ctx, r, body)
 	if err != nil {
@@ -115,7 +114,7 @@ func (c *Client) try(ctx context.Context, r request, body []byte) ([]byte, error
 	return text, nil
 }
 
-// open sends a request once and gives a successful answer, whose body is to be read and closed.
+// open sends a request once. An answer that is no success is an *Error; of every other one the caller closes the body.
 func (c *Client) open(ctx context.Context, r request, body []byte) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, r.method, c.base+r.path, bytes.NewReader(body))
 	if err != nil {
@@ -123,9 +122,6 @@ func (c *Client) open(ctx context.Context, r request, body []byte) (*http.Respon
 	}
 	req.Header.Set("User-Agent", c.agent)
 	req.Header.Set("Accept", cmp.Or(r.accept, "application/json"))
-	if r.heroku {
-		req.Header.Set("Accept", herokuMedia)
-	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
@@ -140,17 +136,18 @@ func (c *Client) open(ctx context.Context, r request, body []byte) (*http.Respon
 		return resp, nil
 	}
 	defer resp.Body.Close() //nolint:errcheck // only read
-	text, err := io.ReadAll(resp.Body)
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxError))
 	if err != nil {
-		return nil, fmt.Errorf("read the answer of %s %s: %w", r.method, req.URL, err)
+		return nil, fmt.Errorf("read the answer of %s %s: %w", r.method, c.base+r.path, err)
 	}
 	return nil, errorOf(resp, text)
 }
 
-// How often a request is sent at most, and how long the client waits before it sends it again.
+// How often a request is sent at most, how long the client waits before it sends it again, and how much of an error it reads.
 const (
 	maxTries = 3
 	maxWait  = 15 * time.Second
+	maxError = 1 << 20 // bytes of an answer that is no success
 )
 
 // retry reports whether a request may be sent again after an error, and when.

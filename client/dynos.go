@@ -65,6 +65,24 @@ type Executed struct {
 	ExitCode int    `json:"exit_code"`
 }
 
+// NewDyno is a dyno to run once. Command is needed unless Type names a type that has one.
+type NewDyno struct {
+	Command    string            `json:"command,omitempty"`
+	Type       string            `json:"type,omitempty"`         // a one-off or scheduled dyno type; "" is run
+	Attach     bool              `json:"attach,omitempty"`       // a client is to talk with its command (package stream)
+	ForceNoTTY bool              `json:"force_no_tty,omitempty"` // with Attach: the command gets no terminal
+	Size       string            `json:"size,omitempty"`
+	Env        map[string]string `json:"env,omitempty"`          // wins over config vars
+	TimeToLive int               `json:"time_to_live,omitempty"` // seconds
+	Image      string            `json:"image,omitempty"`
+}
+
+// CreateDyno runs a dyno once.
+func (c *Client) CreateDyno(ctx context.Context, app string, dyno NewDyno) (Dyno, error) {
+	path, err := pathOf("/apps/", app, "/dynos")
+	return ask[Dyno](ctx, c, http.MethodPost, path, dyno, err)
+}
+
 // Dynos lists an app's dynos, by type and number.
 func (c *Client) Dynos(ctx context.Context, app string) ([]Dyno, error) {
 	path, err := pathOf("/apps/", app, "/dynos")
@@ -77,7 +95,7 @@ func (c *Client) HerokuDynos(ctx context.Context, app string) ([]Dyno, error) {
 	var dynos []Dyno
 	path, err := pathOf("/apps/", app, "/dynos")
 	if err == nil {
-		err = c.send(ctx, request{method: http.MethodGet, path: path, heroku: true}, &dynos)
+		err = c.send(ctx, request{method: http.MethodGet, path: path, accept: herokuMedia}, &dynos)
 	}
 	return dynos, err
 }

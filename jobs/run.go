@@ -41,7 +41,7 @@ func RunNumber(jobID string) int {
 // RunSpec renders a run as a batch job of one dyno, which Nomad neither restarts nor reschedules.
 //
 // That is not enough to run it once: Nomad places an allocation anew that was drained, or that was pending on a node which it lost. So
-// an allocation waits for a variable that names it (see GrantPath). Only one is ever written.
+// an allocation waits for a variable that names it (see GrantPath). Only one is ever written, and it is removed once the process is up.
 func RunSpec(in RunInput) (*api.Job, error) {
 	group, err := runGroup(in)
 	if err != nil {

@@ -69,7 +69,7 @@ func RunDyno(in RunView) (dynomad.Dyno, bool) {
 		return d, true
 	case !ok:
 		return d, true
-	case a.Ended() || a.Task.dead():
+	case a.Ended() || a.Task.Exit.At != 0: // Nomad tells of the process first; no other will start
 		return in.ended(d, a), true
 	}
 	live := Dyno(in.dynoInput(a))
@@ -117,7 +117,7 @@ func RunEnding(in RunView, a Alloc) dynomad.RunEnd {
 		end.ExitCode = ptr(int(exit.Code))
 	}
 	switch {
-	case exit.At != 0 && !exit.ByOrder && !(a.Stopping() && exit.signalled()): // it ended by itself, whatever was on the way
+	case exit.At != 0 && !exit.ByOrder && (!a.Stopping() || !exit.signalled()): // it ended by itself, whatever was on the way
 	case in.Run.StopReason != "":
 		end.Info = in.Run.StopReason
 	case a.DesiredText == allocLost || a.Client == api.AllocClientStatusLost:

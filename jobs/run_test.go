@@ -189,6 +189,11 @@ func TestRunDyno(t *testing.T) {
 		"ended":        {placed, []jobs.Alloc{runAlloc(exited(0, "complete"))}, dynomad.StateStopped, 0, "Its process ended with exit code 0."},
 		"failed":       {placed, []jobs.Alloc{runAlloc(exited(7, "failed"))}, dynomad.StateStopped, 7, "Its process ended with exit code 7."},
 		"about to end": {placed, []jobs.Alloc{runAlloc(exited(7, "running"))}, dynomad.StateStopped, 7, "Its process ended with exit code 7."},
+		"about to end, not found": {
+			placed,
+			[]jobs.Alloc{runAlloc(exited(127, "running"), func(a *jobs.Alloc) { a.Task.State = "running" })},
+			dynomad.StateStopped, 127, "It could not start: command not found (exit code 127).",
+		},
 		"ended by order": {
 			stopping, []jobs.Alloc{runAlloc(exited(143, "complete"), byOrder)}, dynomad.StateStopped, 143, "Enough.",
 		},
@@ -209,7 +214,8 @@ func TestRunDyno(t *testing.T) {
 			"Its node n1 is down. It is not run again.",
 		},
 		"node down before it started": {
-			placed, []jobs.Alloc{runAlloc(func(a *jobs.Alloc) { a.Client, a.Desired, a.Task = "lost", "stop", jobs.TaskSummary{} })},
+			placed,
+			[]jobs.Alloc{runAlloc(func(a *jobs.Alloc) { a.Client, a.Desired, a.Task = "lost", "stop", jobs.TaskSummary{} })},
 			dynomad.StateStartFailure, -1, "Its node n1 is down. It is not run again.",
 		},
 		"image missing": {

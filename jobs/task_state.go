@@ -11,7 +11,6 @@ import (
 const (
 	taskPending = "pending"
 	taskRunning = "running"
-	taskDead    = "dead"
 )
 
 // taskTemplate is the type of the events by which a task's templates say what they wait for; the client's package has no
@@ -121,8 +120,9 @@ func exitOf(e *api.TaskEvent) Exit {
 // signalled reports whether a signal ended the process. One that came while the process was about to start is not known to be an order.
 func (e Exit) signalled() bool { return e.Signal != 0 || e.Code > 128 && e.Code <= 128+64 }
 
-// dead reports whether the task's process has ended and no other will start.
-func (t TaskSummary) dead() bool { return t.State == taskDead && t.Exit.At != 0 }
+// Lost reports whether the task's process was lost with its node's memory of it, and the node is about to start another. (Of a task
+// that is never restarted there is no other way back to pending.)
+func (t TaskSummary) Lost() bool { return t.Started != 0 && t.Exit.At == 0 && t.State == taskPending }
 
 // mayBeInits reports whether the exit can be that of an init which could not execute the command.
 func (e Exit) mayBeInits() bool {

@@ -81,6 +81,13 @@ func (n *logNode) purge(stream string) {
 	n.change(func() { n.files[stream] = n.files[stream][1:]; n.oldest[stream]++ })
 }
 
+// removed is how many of a stream's files are gone.
+func (n *logNode) removed(stream string) int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.oldest[stream]
+}
+
 func (n *logNode) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	n.mu.Lock()
 	gone := n.gone
@@ -306,17 +313,21 @@ func TestLogs_removed(t *testing.T) {
 	for i := range 5 {
 		n.write("stdout", fmt.Sprintf("line %d\n", i), i > 0)
 	}
-	n.purge("stdout")
-	n.purge("stdout")
-	for _, from := range []logs.Place{{}, {File: 0, Offset: 3}, {File: 1, Offset: 7}} {
-		var s sink
-		end := make(chan struct{})
-		close(end)
-		if err := l.Follow(t.Context(), s.follow(logs.Position{Stdout: from}, end)); err != nil {
-			t.Error(err)
+	all := []string{"line 1", "line 2", "line 3", "line 4"}
+	for purged, from := range [][]logs.Place{1: {{}, {File: 0, Offset: 3}}, 2: {{}, {File: 0, Offset: 3}, {File: 1, Offset: 7}}} {
+		for n.removed("stdout") < purged {
+			n.purge("stdout")
 		}
-		if diff := cmp.Diff([]string{"line 2", "line 3", "line 4"}, s.of("")); diff != "" || len(s.missed) != 1 {
-			t.Errorf("from %v: missed %q, lines (-want +got):\n%s", from, s.missed, diff)
+		for _, from := range from {
+			var s sink
+			end := make(chan struct{})
+			close(end)
+			if err := l.Follow(t.Context(), s.follow(logs.Position{Stdout: from}, end)); err != nil {
+				t.Error(err)
+			}
+			if diff := cmp.Diff(all[n.removed("stdout")-1:], s.of("")); diff != "" || len(s.missed) != 1 {
+				t.Errorf("from %v: missed %q, lines (-want +got):\n%s", from, s.missed, diff)
+			}
 		}
 	}
 	n.change(func() { n.gone = true })
@@ -355,6 +366,12 @@ func TestLogs_Tail(t *testing.T) {
 	if err := l.Follow(t.Context(), s.follow(at, end)); err != nil || !slices.Equal(s.texts, []string{"three"}) {
 		t.Errorf("then comes %q, %v", s.texts, err)
 	}
+	n.write("stdout", "fo", false)
+	n.write("stdout", "u", true)
+	if _, at, err := l.Tail(t.Context(), out, 1); err != nil || at.Stdout != (logs.Place{File: 1, Offset: 10}) {
+		t.Errorf("the line under way begins at %+v, %v", at, err)
+	}
+	n.write("stdout", "r\n", false)
 	out.Ended = true
 	n.write("stdout", "unfinished", false)
 	if lines, _, err := l.Tail(t.Context(), out, 1); err != nil || len(lines) != 2 || lines[1].Text != "unfinished" {

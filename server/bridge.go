@@ -42,6 +42,7 @@ type bridge struct {
 	heard atomic.Int64    // when the client was last heard of, in nanoseconds since the epoch
 	stuck atomic.Bool     // the command does not take the client's input, so nothing is read of the client
 	input chan []byte     // closed at the input's end
+	done  chan struct{}   // closed when the command has ended: nobody takes input any more
 	sizes chan dynomad.TerminalSize
 	rest  []byte // of the input that the command has begun to take
 }
@@ -50,7 +51,9 @@ type bridge struct {
 type talker func(ctx context.Context, terminal dynomad.Terminal, progress func(dynomad.Dyno)) (int, error)
 
 func newBridge(times bridgeTimes) *bridge {
-	b := &bridge{times: times, input: make(chan []byte, maxWaiting), sizes: make(chan dynomad.TerminalSize, 1)}
+	b := &bridge{
+		times: times, input: make(chan []byte, maxWaiting), done: make(chan struct{}), sizes: make(chan dynomad.TerminalSize, 1),
+	}
 	b.hear()
 	return b
 }
@@ -78,29 +81,41 @@ func (b *bridge) serve(ctx context.Context, conn *websocket.Conn, stop <-chan st
 		}
 	})
 	code, err := talk(talking, b.terminal(ctx, tty), func(d dynomad.Dyno) { b.report(ctx, d) })
+	close(b.done)
+	if err == nil {
+		b.exited(ctx, talking, code)
+	}
 	why := context.Cause(talking)
 	end(nil)
-	b.goodbye(ctx, cut, why, code, err)
+	b.goodbye(ctx, cut, why, err)
 	cut()
 	_ = conn.CloseNow() // it is over
 	wg.Wait()
 }
 
-// goodbye tells the client how it ended, and ends the connection.
-func (b *bridge) goodbye(ctx context.Context, cut context.CancelFunc, why error, code int, err error) {
+// exited tells the client its command's exit code, and waits until it has read that: it may be slow, and what is on its way when the
+// connection is closed may not arrive. A ping is answered in its turn.
+func (b *bridge) exited(ctx, talking context.Context, code int) {
+	if b.send(ctx, serverFrame{Exited: true, Result: &resultFrame{code}}) == nil {
+		_ = b.conn.Ping(talking) // who does not answer is taken for dead
+	}
+}
+
+// goodbye ends the connection. A client whose command did not end by itself is told why.
+func (b *bridge) goodbye(ctx context.Context, cut context.CancelFunc, why, err error) {
 	defer time.AfterFunc(b.times.goodbye, cut).Stop()
-	frame, status := serverFrame{Exited: true, Result: &resultFrame{code}}, websocket.StatusNormalClosure
+	status := websocket.StatusInternalError
 	switch {
 	case err == nil:
+		_ = b.conn.Close(websocket.StatusNormalClosure, "") // whether or not the client says goodbye too
+		return
 	case errors.Is(why, error(errStopping)):
-		frame, status = errorFrame(err), websocket.StatusGoingAway
+		status = websocket.StatusGoingAway
 	case errors.Is(why, error(errNoFrame)):
-		frame, status = errorFrame(err), websocket.StatusInvalidFramePayloadData
-	default:
-		frame, status = errorFrame(err), websocket.StatusInternalError
+		status = websocket.StatusInvalidFramePayloadData
 	}
-	if b.send(ctx, frame) == nil {
-		_ = b.conn.Close(status, "") // whether or not the client says goodbye too
+	if b.send(ctx, errorFrame(err)) == nil {
+		_ = b.conn.Close(status, "") // as above
 	}
 }
 
@@ -144,7 +159,7 @@ func (b *bridge) resize(size dynomad.TerminalSize) {
 	b.sizes <- size // has room: nobody else puts one there
 }
 
-// offer hands input on. It reports whether somebody was there to take it.
+// offer hands input on, or drops it when the command has ended. It reports whether there may be more.
 func (b *bridge) offer(talking context.Context, data []byte) bool {
 	b.stuck.Store(true)
 	defer func() {
@@ -153,6 +168,8 @@ func (b *bridge) offer(talking context.Context, data []byte) bool {
 	}()
 	select {
 	case b.input <- data:
+		return true
+	case <-b.done:
 		return true
 	case <-talking.Done():
 		return false

@@ -251,6 +251,33 @@ func TestBridge_slowClient(t *testing.T) {
 	})
 }
 
+// TestBridge_pager has a client that reads long after its command's end.
+func TestBridge_pager(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := startBridge(t, streamTimes, func(c *bridged, _ context.Context) (int, error) {
+			_, err := c.terminal.Stdout.Write([]byte("x"))
+			return 4, err
+		})
+		go func() {
+			for c.conn.Write(c.tb.Context(), websocket.MessageText, []byte(`{}`)) == nil {
+				select {
+				case <-c.over:
+					return
+				case <-time.After(streamTimes.ping):
+				}
+			}
+		}()
+		time.Sleep(10 * time.Minute)
+		frames, status := c.frames()
+		want := []string{`{"stdout":{"data":"eA=="}}`, `{"exited":true,"result":{"exit_code":4}}`}
+		if diff := cmp.Diff(want, frames); diff != "" || status != websocket.StatusNormalClosure {
+			t.Errorf("ended with %d: %s", status, diff)
+		}
+		c.wait()
+	})
+}
+
 // TestBridge_slowCommand checks that a client waits for a command that does not read, is not taken for dead meanwhile, and that the
 // command's end does not wait for its input.
 func TestBridge_slowCommand(t *testing.T) {

@@ -12,14 +12,14 @@ type operation struct {
 	about    string // more, if there is more to know
 	status   int    // of success; 0 is 200
 	answer   any    // a value of the answer's type; nil is text or HTML, or nothing
-	media    string // of the answer, or several with blanks between; "" is JSON
-	empty    string // when it is 204
+	media    string // of the answer; "" is JSON
 	body     any    // a value of the request's type; nil is no body
 	optional bool   // the body may be left out
 	query    map[string]string
 	conflict string // when it is 409
 	missing  string // when it is 404, where the path names nothing
 	never    bool   // there is no success
+	noNews   bool   // 204 if nothing came after what the client has
 }
 
 // section is a group of operations, in the order of the documentation.
@@ -35,10 +35,10 @@ func sections() []section {
 		{"Spaces", "A space is a group of apps; `default` always exists.", spaceOperations()},
 		{"Formation", "The dyno types of an app: how to start its processes, and how many of each.", formationOperations()},
 		{"Dynos", "What runs: one row for each running, starting or lately ended dyno.", dynoOperations()},
-		{"Logs", "What the dynos write, and what happens to them, as one stream.", logOperations()},
 		{"Config vars", "The app's environment.", configOperations()},
 		{"Builds", "Image references that can be released.", buildOperations()},
 		{"Releases", "A slug with config vars, numbered 1, 2, 3 … in the app.", releaseOperations()},
+		{"Logs", "What dynos write, and what happens to them: `docs/logs.md`.", logOperations()},
 		{"Features and audits", "", extraOperations()},
 		{"Account", "Who the token is, and what it likes.", accountOperations()},
 		{"Tokens", "", tokenOperations()},
@@ -196,22 +196,24 @@ func releaseOperations() map[string]operation {
 }
 
 func logOperations() map[string]operation {
-	const media, empty = "text/plain text/event-stream", "a client that resumes has all, and wants no tail"
-	const about = "Plain text, a line for each: `2026-11-22T01:02:03.456Z app[web.1]: text`. With `Accept: text/event-stream` they are events " +
-		"with ids, and `Last-Event-ID` resumes after one."
+	const lines, plainOrEvents = "lines", "text/plain, text/event-stream"
 	return map[string]operation{
 		"GET /apps/{app}/logs": {
-			summary: "Read logs, and follow them", media: media, empty: empty, about: about,
+			summary: "Read an app's logs", media: plainOrEvents, noNews: true,
+			about: "Lines like `2026-11-22T01:02:03.456Z app[web.1]: text`, oldest first; with `Accept: text/event-stream` as events. With " +
+				"`tail=1` the answer does not end. `Last-Event-ID` goes on after an event; 204 says that nothing came after it.",
 			query: map[string]string{
-				"lines": "how many lines of before, 0 to 1500; 100 if absent", "tail": "1 to go on with what is written from now on",
-				"dyno": "only of this dyno (`web.1`) or dyno type", "type": "only of this dyno type", "source": "only `app` or `dynomad`",
+				"tail": "1 to go on for as long as it is read", lines: "how many of the newest lines, 0 to 1500; default 100",
+				"dyno": "`web.1`, a dyno's name, or a dyno type", "type": "a dyno type", "source": "`app` or `dynomad`",
 			},
 		},
 		"POST /apps/{app}/log-sessions": {
-			summary: "Make a URL for reading logs without a token", status: 201, body: logSessionBody{}, optional: true, answer: logSessionAnswer{},
-			about: "`logplex_url` is good for 5 minutes to connect.",
+			summary: "Make a URL that gives an app's logs without a token", status: 201, body: logSessionBody{}, optional: true,
+			answer: logSessionAnswer{}, about: "The URL is good to connect for 5 minutes.",
 		},
-		"GET /log-sessions/{session}": {summary: "Read the logs of a session", media: media, empty: empty, about: about},
+		"GET /log-sessions/{session}": {
+			summary: "Read the logs of a log session", media: plainOrEvents, noNews: true, about: "The URL is its own permission.",
+		},
 	}
 }
 
@@ -321,7 +323,7 @@ type (
 		Type string `json:"type" must:"be there"` // name of a dyno type that exists
 		typeBody
 	}
-	batchBody    struct{ updates []elementBody } // an array, or an object with the array updates
+	batchBody    struct{} // an array of elementBody, or an object with the array updates
 	quantityBody int
 	integerBody  int
 	secondsBody  int
@@ -337,21 +339,13 @@ type (
 	runBody struct {
 		Command    string               `json:"command"`      // what to run, split into words without a shell; needed unless type has one
 		Type       string               `json:"type"`         // a one-off or scheduled dyno type to run; `run` if absent
-		Attach     bool                 `json:"attach"`       // a client is to talk with its command
+		Attach     bool                 `json:"attach"`       // a client is to connect to its terminal
 		ForceNoTTY bool                 `json:"force_no_tty"` // with attach: the command gets no terminal
 		Size       string               `json:"size"`         // name of a size
 		DynoSize   sizeBody             `json:"dyno_size"`    // Heroku's way to say size
 		Env        map[string]valueBody `json:"env"`          // wins over config vars
 		TimeToLive integerBody          `json:"time_to_live"` // seconds, 1 to 86400; it is ended then
 		Image      string               `json:"image"`        // image to run instead
-	}
-	logSessionBody struct {
-		Lines    integerBody `json:"lines"`     // how many lines of before, 0 to 1500; 100 if absent
-		Tail     bool        `json:"tail"`      // go on with what is written from now on
-		Dyno     string      `json:"dyno"`      // only of this dyno or dyno type
-		DynoName string      `json:"dyno_name"` // the same
-		Type     string      `json:"type"`      // only of this dyno type
-		Source   string      `json:"source"`    // only `app` or `dynomad`
 	}
 	valueBody  string
 	configBody map[string]valueBody // a name that is null is removed
@@ -394,6 +388,14 @@ type (
 		App         string          `json:"app"`                   // name or id of the app to tie it to
 		Space       string          `json:"space"`                 // name or id of the space to tie it to
 		ExpiresIn   secondsBody     `json:"expires_in"`            // seconds, from 1 to 100 years
+	}
+	logSessionBody struct {
+		Lines    integerBody `json:"lines"`     // how many of the newest lines, 0 to 1500
+		Tail     bool        `json:"tail"`      // go on for as long as it is read
+		Source   string      `json:"source"`    // app or dynomad
+		Type     string      `json:"type"`      // a dyno type
+		Dyno     string      `json:"dyno"`      // web.1, a dyno's name, or a dyno type
+		DynoName string      `json:"dyno_name"` // the same
 	}
 	attachBody struct {
 		Command []string `json:"command"` // words of an allowed command

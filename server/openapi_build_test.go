@@ -2,7 +2,6 @@ package server
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -129,7 +128,7 @@ func keys() map[string]string {
 		"type":  "name or id of a dyno type",
 		"dyno":  "id or name of a dyno, `type.name` or `type.N` (`web.1`); where the summary says so also a dyno type",
 		"build": "id of a build", "slug": "id of a slug, which is its build's", "release": "id or version (`7`, `v7`) of a release",
-		"session": "the secret that the log session's URL has", "feature": "name or id of a feature", "authorization": "id of a token's record",
+		"feature": "name or id of a feature", "session": "the secret of a log session", "authorization": "id of a token's record",
 	}
 }
 
@@ -161,9 +160,9 @@ func responses(s *schemas, rt route, op operation, examples []recording) schema 
 	add := func(status int, description string, content schema) {
 		answer := schema{"description": description}
 		if content != nil {
-			for media, body := range content {
-				if shown := answerExamples(examples, status, media); len(shown) > 0 {
-					body.(schema)["examples"] = shown
+			if shown := answerExamples(examples, status); len(shown) > 0 {
+				for _, media := range content {
+					media.(schema)["examples"] = shown
 				}
 			}
 			answer["content"] = content
@@ -179,8 +178,8 @@ func responses(s *schemas, rt route, op operation, examples []recording) schema 
 			"description": "the Range of the next page", "schema": schema{"type": "string"},
 		}}
 	}
-	if op.empty != "" {
-		add(http.StatusNoContent, op.empty, nil)
+	if op.noNews {
+		add(http.StatusNoContent, "Nothing came after Last-Event-ID", nil)
 	}
 	if rt.path == "/readyz" {
 		add(http.StatusServiceUnavailable, "Something does not answer", successContent(s, op))
@@ -198,7 +197,7 @@ func successContent(s *schemas, op operation) schema {
 	switch {
 	case op.media != "":
 		content := schema{}
-		for media := range strings.FieldsSeq(op.media) {
+		for _, media := range strings.Split(op.media, ", ") {
 			content[media] = schema{"schema": schema{"type": "string"}}
 		}
 		return content
@@ -243,7 +242,6 @@ type recording struct {
 		Headers      map[string]string
 	}
 	Status   int
-	Headers  map[string]string
 	Response json.RawMessage
 }
 
@@ -287,10 +285,10 @@ func requestExamples(examples []recording) schema {
 	return shown
 }
 
-func answerExamples(examples []recording, status int, media string) schema {
+func answerExamples(examples []recording, status int) schema {
 	shown := schema{}
 	for _, r := range examples {
-		if r.Status == status && r.Response != nil && strings.HasPrefix(cmp.Or(r.Headers["Content-Type"], media), media) {
+		if r.Status == status && r.Response != nil {
 			shown[r.name] = schema{"summary": fmt.Sprintf("%s %s", r.Request.Method, r.Request.Path), "value": r.Response}
 		}
 	}

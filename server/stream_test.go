@@ -20,12 +20,16 @@ import (
 
 	"github.com/dynomad/dynomad"
 	"github.com/dynomad/dynomad/client/stream"
+	"github.com/dynomad/dynomad/server"
 )
 
 // upgrade is what asks for a WebSocket.
 var upgrade = []string{
 	"Connection", "keep-alive, Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==",
 }
+
+// unobserved is for a world with requests at the same time.
+func unobserved(cfg *server.Config) { cfg.Observe = nil }
 
 // attached makes a dyno to attach to, and gives the URL that it has on a listener of the test's.
 func (w *world) attached(t *testing.T, base string) (url, id string) {
@@ -40,7 +44,7 @@ func (w *world) attached(t *testing.T, base string) (url, id string) {
 
 func TestStream(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newWorld(t, unobserved)
 	srv := httptest.NewServer(w.handler)
 	defer srv.Close()
 	w.exec.talk = func(_ context.Context, in dynomad.Session) (int, error) {
@@ -91,7 +95,7 @@ func TestStream(t *testing.T) {
 // TestStream_shell has Heroku's clients' commands run by a shell, and a terminal unless they want none.
 func TestStream_shell(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newWorld(t, unobserved)
 	w.view.place()
 	srv := httptest.NewServer(w.handler)
 	defer srv.Close()
@@ -112,7 +116,7 @@ func TestStream_shell(t *testing.T) {
 // TestStream_refusals asks in every way that gives no stream, none of which uses up the secret.
 func TestStream_refusals(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newWorld(t, unobserved)
 	w.view.place()
 	srv := httptest.NewServer(w.handler)
 	defer srv.Close()
@@ -201,7 +205,7 @@ func TestStream_ends(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
+			w := newWorld(t, unobserved)
 			w.view.place()
 			srv := httptest.NewServer(w.handler)
 			defer srv.Close()
@@ -259,7 +263,7 @@ func (w *world) eventually(t *testing.T, path string, want map[string]any) {
 // TestStream_limits has more clients than there may be, and clients of a daemon that stops.
 func TestStream_limits(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newWorld(t, unobserved)
 	w.view.place()
 	srv := httptest.NewServer(w.handler)
 	defer srv.Close()
@@ -295,7 +299,7 @@ func TestStream_limits(t *testing.T) {
 // TestStream_cut cuts a client's connection without a word, with a request that was written by hand.
 func TestStream_cut(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newWorld(t, unobserved)
 	w.view.place()
 	srv := httptest.NewServer(w.handler)
 	defer srv.Close()
@@ -333,7 +337,7 @@ func TestStream_cut(t *testing.T) {
 // TestEndStrays ends attached dynos that nobody connects to.
 func TestEndStrays(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newWorld(t, unobserved)
 	w.view.place()
 	srv := httptest.NewServer(w.handler)
 	defer srv.Close()

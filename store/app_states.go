@@ -88,14 +88,8 @@ func appStates(ctx context.Context, tx *tx, s span) ([]dynomad.AppState, error) 
 			state.Types = append(state.Types, t)
 		}
 	}
-	running, err := trials(ctx, tx, s)
-	if err != nil {
+	if err := setTrials(ctx, tx, s, byID); err != nil {
 		return nil, err
-	}
-	for _, t := range running {
-		if state := byID[t.appID]; state != nil {
-			state.Trial = &t.rollout
-		}
 	}
 	heads, err := headReleases(ctx, tx, s)
 	if err != nil {

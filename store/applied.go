@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/dynomad/dynomad"
 )
@@ -128,15 +127,13 @@ func wanted(ctx context.Context, tx *tx, appID string) (w dynomad.Wanted, err er
 	return w, err
 }
 
-// trial is a rollout that runs and has yet to prove good.
-type trial struct {
-	appID   string
-	rollout dynomad.Rollout
-}
-
-// trials gives the rollouts of a span's apps that run and have yet to prove good.
-func trials(ctx context.Context, tx *tx, s span) ([]trial, error) {
-	scan := func(r row) (t trial, err error) {
+// setTrials puts the rollouts of a span's apps that run and have yet to prove good into the apps' states.
+func setTrials(ctx context.Context, tx *tx, s span, states map[string]*dynomad.AppState) error {
+	type running struct {
+		appID   string
+		rollout dynomad.Rollout
+	}
+	scan := func(r row) (t running, err error) {
 		err = r.Scan(&t.appID, jsonColumn{&t.rollout})
 		return t, err
 	}
@@ -145,9 +142,14 @@ func trials(ctx context.Context, tx *tx, s span) ([]trial, error) {
 		FROM applied
 		WHERE app_id BETWEEN ? AND ? AND rolling_out`, s.from, s.to)
 	if err != nil {
-		return nil, fmt.Errorf("read the rollouts that run: %w", err)
+		return fmt.Errorf("read the rollouts that run: %w", err)
 	}
-	return slices.DeleteFunc(all, func(t trial) bool { return !t.rollout.Trial }), nil
+	for _, t := range all {
+		if state := states[t.appID]; state != nil && t.rollout.Trial {
+			state.Trial = &t.rollout
+		}
+	}
+	return nil
 }
 
 // applied gives what the loop last did for an app; nothing is the zero AppliedState.

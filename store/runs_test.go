@@ -33,7 +33,7 @@ func addRun(tb testing.TB, s *Store, key string, change ...func(*dynomad.Run)) d
 	return run
 }
 
-// state reads an app's state and fails unless the next read gives the same.
+// stateOf reads an app's state.
 func stateOf(tb testing.TB, s *Store, key string) dynomad.AppState {
 	tb.Helper()
 	return must[dynomad.AppState](tb)(s.AppState(tb.Context(), key))

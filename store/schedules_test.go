@@ -9,10 +9,10 @@ import (
 	"github.com/dynomad/dynomad"
 )
 
-// addClock gives an app a type with a schedule.
-func addClock(t *testing.T, s *Store, appID, expr string) dynomad.DynoType {
+// addClock gives an app a type that is due every minute.
+func addClock(t *testing.T, s *Store, appID string) dynomad.DynoType {
 	t.Helper()
-	clock := dynomad.DynoType{ID: uuid.NewString(), Type: "clock", Schedule: &expr, Quantity: 1, Size: "gp1", CreatedAt: start, UpdatedAt: start}
+	clock := dynomad.DynoType{ID: uuid.NewString(), Type: "clock", Schedule: new("* * * * *"), Quantity: 1, Size: "gp1", CreatedAt: start, UpdatedAt: start}
 	edit(t, s, appID, func(dynomad.AppState) dynomad.Edit { return dynomad.Edit{PutTypes: []dynomad.DynoType{clock}} })
 	return clock
 }
@@ -21,7 +21,7 @@ func TestSchedules(t *testing.T) {
 	t.Parallel()
 	s, ctx := newStore(t), t.Context()
 	app := addApp(t, s, "shop")
-	clock := addClock(t, s, app.ID, "* * * * *")
+	clock := addClock(t, s, app.ID)
 	seen := func() time.Time {
 		t.Helper()
 		all := must[[]dynomad.Schedule](t)(s.Schedules(ctx))

@@ -44,7 +44,7 @@ func Start(tb testing.TB) *API {
 	api := &API{Cluster: &Cluster{tb: tb, store: s, now: clock.now, id: uuid.NewString}}
 	platform := dynomad.NewPlatform(
 		dynomad.Rules{Sizes: dynomad.BuiltinSizes(), DefaultSize: "gp2", DefaultPort: 9000, MaxQuantity: 20},
-		dynomad.Parts{Store: s, View: api.Cluster, Loop: api.Cluster, Exec: api.Cluster, Now: clock.now, NewID: clock.id},
+		dynomad.Parts{Store: s, View: api.Cluster, Loop: api.Cluster, Exec: api.Cluster, Logs: api.Cluster, Now: clock.now, NewID: clock.id},
 	)
 	handler := server.New(server.Config{
 		Platform: platform, AppDomain: "apps.localhost", ExternalURL: "https://dynomad.example", NomadUIURL: "http://nomad.example/ui",

@@ -185,6 +185,7 @@ func (a *app) wire() {
 	}
 	a.metrics.registry.MustRegister(a.unknown.metric())
 	a.logs = a.newLogs()
+	a.metrics.registry.MustRegister(logMetrics(a.logs)...)
 	a.platform = dynomad.NewPlatform(a.config.rules(), dynomad.Parts{
 		Store: a.store, View: a.view, Loop: waker(a.wake), Exec: nomad.NewExecutor(a.nomad, a.log.Named("attach")), Logs: a.logs,
 		Now: now, NewID: uuid.NewString,

@@ -85,7 +85,7 @@ func TestCluster_restore(t *testing.T) {
 	if got, want := d.allocs("baknew-default"), slices.Sorted(maps.Keys(fresh)); !slices.Equal(got, want) {
 		t.Errorf("the app made since runs %v, want %v", got, want)
 	}
-	if n := d.logged("are of apps that are not in the records"); n != 1 {
+	if n := d.logged("are of apps or runs that are not in the records"); n != 1 {
 		t.Errorf("the log tells of unknown jobs %d times, want once", n)
 	}
 

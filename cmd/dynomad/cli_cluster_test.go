@@ -79,6 +79,7 @@ func TestCluster_commands(t *testing.T) {
 	u.scaleAndChange()
 	u.crash(image)
 	u.dynosOneByOne()
+	u.once()
 	u.rest()
 	u.must("Deleted cli-default", "apps:destroy", "--confirm", "cli-default")
 	u.must("", "logout")
@@ -98,10 +99,11 @@ const webCommand = `sh -c 'exec httpd -f -p "$PORT"'`
 
 func (u *user) firstDeploy(image string) {
 	u.tb.Helper()
+	u.must("Set COLOR, GONE: v1", "config:set", "COLOR=red", "GONE=1")
 	start := time.Now()
-	out := u.must("v1 has succeeded", "deploy", image, "--process", "web="+webCommand, "--process", "worker=sleep 3600")
+	out := u.must("v2 has succeeded", "deploy", image, "--process", "web="+webCommand, "--process", "worker=sleep 3600")
 	u.tb.Logf("the first deploy took %s:\n%s", time.Since(start).Round(100*time.Millisecond), out)
-	for _, want := range []string{"to cli-default: v1", "web.1  running", "http://cli-default.apps.localhost"} {
+	for _, want := range []string{"to cli-default: v2", "web.1  running", "http://cli-default.apps.localhost"} {
 		if !strings.Contains(out, want) {
 			u.tb.Errorf("deploy does not say %q", want)
 		}
@@ -116,7 +118,6 @@ func (u *user) scaleAndChange() {
 	u.tb.Helper()
 	u.must("web=2:gp2 worker=1:gp1", "ps:scale", "web=2", "worker+1:gp1")
 	u.must("All dynos", "ps:wait", "--timeout", "1m")
-	u.must("v2 has succeeded", "config:set", "COLOR=red", "GONE=1", "--wait")
 	u.must("red\n", "config:get", "COLOR")
 	u.must("GONE='1'", "config", "--shell")
 	u.must("Created clock", "ps:create", "clock", "-c", "sleep 3600", "-s", "gp1", "-q", "0")
@@ -129,13 +130,13 @@ func (u *user) scaleAndChange() {
 func (u *user) crash(image string) {
 	u.tb.Helper()
 	start := time.Now()
-	out, errOut, code := u.run("", "deploy", image, "--process", "web=sh -c 'exit 3'", "--process", "worker=sleep 3600")
+	out, errOut, code := u.run("", "deploy", image, "--process", "web=sh -c 'echo my last words; exit 3'", "--process", "worker=sleep 3600")
 	took := time.Since(start)
 	u.tb.Logf("a deploy that crashes ended after %s:\n%s%s", took.Round(100*time.Millisecond), out, errOut)
 	if code != 6 || took > 40*time.Second {
 		u.tb.Errorf("exit code %d after %s", code, took)
 	}
-	for _, want := range []string{"v3 failed: web is app-crashed", "exit code 3", "v2 stays in use"} {
+	for _, want := range []string{"v3 failed: web is app-crashed", "exit code 3", "v2 stays in use", "]: my last words"} {
 		if !strings.Contains(errOut, want) {
 			u.tb.Errorf("it does not say %q", want)
 		}
@@ -153,9 +154,18 @@ func (u *user) dynosOneByOne() {
 	u.must("Restarted worker", "ps:restart", "worker", "--wait", "--timeout", "1m")
 	u.must("Stopping web.2", "ps:stop", "web.2")
 	u.must("Sent signal TERM", "ps:kill", "worker.1")
-	u.must("v4 has succeeded", "rollback", "v1", "--timeout", "1m")
-	u.must("Set BACK: v5", "config:set", "BACK=1") // the config vars are v1's again: there are none
-	u.must("Removed BACK: v6", "config:unset", "BACK")
+	u.must("Removed GONE: v4", "config:unset", "GONE", "--wait", "--timeout", "1m")
+	u.must("Rollback to v2 of cli-default: v5", "rollback", "--no-wait")
+}
+
+// once runs a command in a dyno of its own, and reads the logs.
+func (u *user) once() {
+	u.tb.Helper()
+	out, errOut, code := u.run("typed", "run", "sh", "-c", `cat; echo "$COLOR" "$1" >&2; exit 5`, "sh", "a  b")
+	if out != "typed" || !strings.Contains(errOut, "red a  b\n") || code != 5 {
+		u.tb.Errorf("run: exit %d\n%s\n%s", code, out, errOut)
+	}
+	u.must("dynomad[release]: ", "logs", "-s", "dynomad")
 }
 
 func (u *user) rest() {

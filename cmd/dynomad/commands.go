@@ -24,7 +24,7 @@ func run(ctx context.Context, args []string, getenv func(string) string) error {
 		cmd.GroupID = "daemon"
 		root.AddCommand(cmd)
 	}
-	cli.Add(root, cli.Env{Getenv: getenv, Version: version})
+	cli.Add(root, cli.Env{Getenv: getenv, Version: version}) //nolint:contextcheck // cobra passes the context to the commands
 	root.SetArgs(args)
 	return root.ExecuteContext(ctx)
 }

@@ -128,7 +128,8 @@ func TestDeploy_badSize(t *testing.T) {
 // worker that never ran is left out, and says so.
 func TestDeploy_badWorker(t *testing.T) {
 	t.Parallel()
-	d := startDaemon(t, quick()...)
+	// On a busy node Nomad may take a second to notice that a process has ended: it was healthy then, for whom a second is enough.
+	d := startDaemon(t, append(quick(), "DYNOMAD_MIN_HEALTHY_TIME=4s")...)
 	const app = "badworker-default"
 	web := d.serving("badworker", 1)
 	d.do(http.MethodPost, "/apps/"+app+"/formation", `{"type":"worker","command":"/app worker"}`, http.StatusOK, nil)

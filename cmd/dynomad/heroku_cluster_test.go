@@ -95,6 +95,17 @@ func TestCluster_herokuGo(t *testing.T) {
 	if len(dynos) == 0 || dynos[0].Name != "web.1" {
 		t.Errorf("DynoList gives %+v", dynos)
 	}
+	ttl := 60
+	run, err := h.DynoCreate(ctx, "hgo-default", heroku.DynoCreateOpts{Command: "echo $TERM && date", Env: map[string]string{"TERM": "dumb"}, TimeToLive: &ttl})
+	ok("DynoCreate", err)
+	if run.Name != "run.1001" || run.Type != "run" || run.Command != "echo $TERM && date" || run.State != "starting" {
+		t.Errorf("DynoCreate gives %+v", run)
+	}
+	if one, err := h.DynoInfo(ctx, "hgo-default", run.Name); err != nil || one.ID != run.ID {
+		t.Errorf("DynoInfo gives %+v, %v", one, err)
+	}
+	_, err = h.DynoStop(ctx, "hgo-default", run.Name)
+	ok("DynoStop", err)
 	sizes, err := h.DynoSizeList(ctx, nil)
 	ok("DynoSizeList", err)
 	account, err := h.AccountInfo(ctx)

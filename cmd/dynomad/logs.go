@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/dynomad/dynomad"
 	"github.com/dynomad/dynomad/jobs/logs"
 	"github.com/dynomad/dynomad/jobs/view"
@@ -26,6 +28,17 @@ func (a *app) newLogs() *logs.Hub {
 	})
 }
 
+// logMetrics are what the logs tell Prometheus.
+func logMetrics(hub *logs.Hub) []prometheus.Collector {
+	gauge := func(name, help string, value func() int) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value()) })
+	}
+	return []prometheus.Collector{
+		gauge("dynomad_log_readers", "Clients that read logs.", hub.Readers),
+		gauge("dynomad_log_followed_dynos", "Dynos whose output is followed for them.", hub.Followed),
+	}
+}
+
 // loggedApps tells the logs of apps.
 type loggedApps struct {
 	store *store.Store
@@ -39,7 +52,7 @@ func (l loggedApps) Look(ctx context.Context, appID string) (logs.Picture, error
 		return logs.Picture{}, err
 	}
 	p := logs.Picture{Dynos: l.view.Dynos(state, now()).Dynos}
-	p.Outputs, p.Whole = l.view.Outputs(state.App)
+	p.Outputs, p.Whole = l.view.Outputs(state)
 	names := make(map[string]string, len(p.Dynos))
 	for _, d := range p.Dynos {
 		names[d.ID] = d.Name

@@ -31,6 +31,9 @@ const maxMemory = 150 << 20
 // every reader, in each dyno's order, and Nomad is asked for each stream once.
 func TestCluster_logsUnderLoad(t *testing.T) {
 	t.Parallel()
+	if !soak() {
+		t.Skip("a part of make soak: it takes all of a small machine")
+	}
 	underLogLoad(t)
 }
 

@@ -105,9 +105,9 @@ func (u *unknown) set(names []string) {
 	switch {
 	case slices.Equal(names, u.jobs):
 	case len(names) > 0:
-		u.log.Warn("jobs of this installation are of apps that are not in the records; they are left running", "count", len(names), "jobs", names)
+		u.log.Warn("jobs of this installation are of apps or runs that are not in the records; they are left running", "count", len(names), "jobs", names)
 	default:
-		u.log.Info("every job of this installation is of an app in the records again")
+		u.log.Info("every job of this installation is in the records again")
 	}
 	u.jobs = names
 }
@@ -128,13 +128,13 @@ func (u *unknown) notice() []string {
 	if len(names) > namedJobs {
 		shown += ", …"
 	}
-	return []string{fmt.Sprintf("%s of this installation (%s) of apps that are not in the records: left running. Stop the daemon and run \"dynomad rebuild\" to take them in.",
+	return []string{fmt.Sprintf("%s of this installation (%s) of apps or runs that are not in the records: left running. Stop the daemon and run \"dynomad rebuild\" to take apps in.",
 		counted(len(names), "job"), shown)}
 }
 
 // metric counts them for Prometheus.
 func (u *unknown) metric() prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "dynomad_unknown_jobs", Help: "Jobs with this installation's mark that are of apps not in the records. They are left running.",
+		Name: "dynomad_unknown_jobs", Help: "Jobs with this installation's mark that are of apps or runs not in the records. They are left running.",
 	}, func() float64 { return float64(len(u.list())) })
 }

@@ -146,6 +146,16 @@ func (h *Hub) Wake(appID string) {
 	}
 }
 
+// Readers is how many read now.
+func (h *Hub) Readers() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.readers
+}
+
+// Followed is how many outputs are followed now.
+func (h *Hub) Followed() int { return len(h.slots) }
+
 // Close ends all reading.
 func (h *Hub) Close(ctx context.Context) error {
 	h.mu.Lock()

@@ -44,13 +44,16 @@ type Loop struct {
 	Config
 	apps, runs *lane
 
-	mu    sync.Mutex
-	quiet map[string]time.Time // by app or run id: when all dynos of a job that has to go were first seen to have ended
+	mu      sync.Mutex
+	quiet   map[string]time.Time // by app or run id: when all dynos of a job that has to go were first seen to have ended
+	revoked map[string]bool      // runs that have started, and whose variables were removed
+
+	unlisted sync.Once // tells that variables are not listed
 }
 
 // New makes a Loop; Run starts it.
 func New(c Config) *Loop {
-	l := &Loop{Config: c, quiet: map[string]time.Time{}}
+	l := &Loop{Config: c, quiet: map[string]time.Time{}, revoked: map[string]bool{}}
 	l.apps, l.runs = newLane(&l.Config, "app"), newLane(&l.Config, "runs")
 	l.apps.list, l.apps.pass = c.Desired.AppIDs, l.pass
 	l.runs.list, l.runs.pass = c.Desired.AppsWithRuns, l.passRuns

@@ -96,9 +96,10 @@ func TestLoop_wakeDuringIdlePass(t *testing.T) {
 		w.deploy("1")
 		w.start()
 		w.settle()
-		gate, calls := make(chan struct{}), 0
+		gate := make(chan struct{})
+		var calls atomic.Int64
 		w.store.onCall(func() error {
-			if calls++; calls == 2 { // after the first read
+			if calls.Add(1) == 2 { // after the first read
 				<-gate
 			}
 			return nil
@@ -267,9 +268,9 @@ func TestLoop_endsWithContext(t *testing.T) {
 func TestLoop_storeFails(t *testing.T) {
 	for n := range 12 {
 		inWorldNamed(t, strconv.Itoa(n), func(w *world) {
-			calls := 0
+			var calls atomic.Int64
 			w.store.onCall(func() error {
-				if calls++; calls == n {
+				if calls.Add(1) == int64(n) {
 					return errInjected
 				}
 				return nil

@@ -54,6 +54,7 @@ type Cluster interface {
 	StopJob(ctx context.Context, namespace, id string, modifyIndex uint64) (ended bool, err error)
 	Purge(ctx context.Context, namespace, id string, modifyIndex uint64) error
 	PutVariable(ctx context.Context, namespace, path string, items map[string]string) error
+	HasVariable(ctx context.Context, namespace, path string) (bool, error)
 	VariablePaths(ctx context.Context, namespace, prefix string) ([]string, error)
 	DeleteVariable(ctx context.Context, namespace, path string) error
 	// StopAlloc has an allocation replaced.

@@ -318,6 +318,9 @@ func TestPass_variableDeleted(t *testing.T) {
 		}
 		w.view.Variables("default", map[string]bool{path: true})
 		w.settle()
+		if err := w.cluster.DeleteVariable(w.Context(), "", path); err != nil {
+			t.Fatal(err)
+		}
 		w.view.Variables("default", map[string]bool{})
 		synctest.Wait()
 		w.view.Variables("default", map[string]bool{path: true})
@@ -332,6 +335,26 @@ func TestPass_variableDeleted(t *testing.T) {
 		time.Sleep(time.Hour)
 		if n := w.cluster.Calls("PutVariable"); n != 2 {
 			t.Errorf("%d writes of the variable, want 2", n)
+		}
+	})
+}
+
+// TestPass_variableNotListed has a token that may not list variables: Nomad's list is empty then. What is there is not written, and
+// not said to have been deleted, again and again.
+func TestPass_variableNotListed(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.view.Variables("default", map[string]bool{})
+		w.deploy("1")
+		w.start()
+		w.settle()
+		time.Sleep(time.Hour)
+		if n := w.cluster.Calls("PutVariable"); n != 1 {
+			t.Errorf("%d writes of the variable, want 1", n)
+		}
+		for _, a := range w.store.audits {
+			if a.Action == "config.repair" {
+				t.Fatalf("the audits have %+v", a)
+			}
 		}
 	})
 }

@@ -15,13 +15,14 @@ import (
 
 // A run goes through these steps, each recorded before or after it is taken so that a daemon that is killed at any point goes on:
 //
-//	recorded ──> registered ──> placed ──────> ended ──> removed
-//	             its job is     one allocation           no longer listed:
-//	             in Nomad       is recorded, and         its job is purged,
-//	                            its variable written     then its variable
+//	recorded ──> registered ──> placed ──────────> started ─────> ended ──> removed
+//	             its job is     one allocation is  the variable             no longer listed,
+//	             in Nomad       recorded, and its  is removed               its job is purged
+//	                            variable written
 //
 // The job is registered only where there is none of its name, so once. Its allocations wait for a variable with their own id in its
-// path. That is written for the one that is recorded and for no other, so however often Nomad places the job, it runs once.
+// path. That is written for the one that is recorded and for no other, so however often Nomad places the job, it runs once. And it is
+// removed as soon as the process is up: a node that lost the process, as when it was started anew, would start it again otherwise.
 
 // runsAtOnce is how many runs of one app are seen to at a time.
 const runsAtOnce = 4
@@ -234,6 +235,12 @@ func (l *Loop) followRun(ctx context.Context, t *runTarget) (time.Duration, erro
 		return l.stopRun(ctx, t, sight)
 	case t.AllocID == "":
 		return 0, l.placeRun(ctx, t, view)
+	case a.Task.Lost():
+		return 0, l.endRun(ctx, t, dynomad.RunEnd{
+			State: dynomad.StateStopped, Info: "Its process was lost, as when its node is started anew. It is not run again.", Node: a.NodeName, AllocID: a.ID,
+		})
+	case a.Task.Started != 0:
+		return 0, l.revokeGrant(ctx, t)
 	}
 	return 0, l.keepGrant(ctx, t, a)
 }
@@ -321,7 +328,7 @@ func (l *Loop) putGrant(ctx context.Context, t *runTarget) error {
 // keepGrant puts variables back that the run waits for and that are not there: somebody deleted them, or the daemon was killed before
 // it wrote them.
 func (l *Loop) keepGrant(ctx context.Context, t *runTarget, a jobs.Alloc) error {
-	if a.Task.Started != 0 || a.Client != api.AllocClientStatusPending {
+	if a.Client != api.AllocClientStatusPending {
 		return nil
 	}
 	if err := l.putRunConfig(ctx, t); err != nil {
@@ -333,6 +340,23 @@ func (l *Loop) keepGrant(ctx context.Context, t *runTarget, a jobs.Alloc) error 
 	return l.putGrant(ctx, t)
 }
 
+// revokeGrant removes the variable that let a run start, once it has.
+func (l *Loop) revokeGrant(ctx context.Context, t *runTarget) error {
+	l.mu.Lock()
+	revoked := l.revoked[t.ID]
+	l.mu.Unlock()
+	if revoked {
+		return nil
+	}
+	if err := l.Cluster.DeleteVariable(ctx, t.namespace, jobs.GrantPath(t.app, t.Run, t.AllocID)); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	l.revoked[t.ID] = true
+	l.mu.Unlock()
+	return nil
+}
+
 // endRun records what became of a run.
 func (l *Loop) endRun(ctx context.Context, t *runTarget, end dynomad.RunEnd, audits ...dynomad.Audit) error {
 	if end.At.IsZero() {
@@ -342,6 +366,9 @@ func (l *Loop) endRun(ctx context.Context, t *runTarget, end dynomad.RunEnd, aud
 		return fmt.Errorf("recording a run's end: %w", err)
 	}
 	t.Ended = &end
+	l.mu.Lock()
+	delete(l.revoked, t.ID)
+	l.mu.Unlock()
 	l.Log.Info("run ended", "app", t.app.Name, "run", t.Name(), "state", end.State, "info", end.Info)
 	return nil
 }

@@ -21,8 +21,9 @@ const (
 	runJob = "app1-default_run_1001"
 )
 
-// run adds a run to an app that has a release, and wakes the loop.
-func (w *world) run(id string, change ...func(*dynomad.Run)) {
+// run adds a run to app 1, which has a release, and wakes the loop.
+func (w *world) run(change ...func(*dynomad.Run)) {
+	const id = "1"
 	w.edit(id, func(r *record) {
 		n := 1001 + len(r.runs) + len(r.gone)
 		command := "echo hi"
@@ -112,16 +113,15 @@ func inRunWorld(t *testing.T, test func(w *world)) {
 
 func TestRuns_exit(t *testing.T) {
 	inRunWorld(t, func(w *world) {
-		w.run("1")
+		w.run()
 		w.settle()
 		w.ran(1)
 		spec := w.cluster.Spec(runJob)
 		if *spec.Type != api.JobTypeBatch || spec.Meta["dynomad_run_id"] != runID {
 			t.Errorf("the job is %+v", spec)
 		}
-		path := "dynomad/app1-default/run-1001/" + w.theRun().AllocID
-		if items := w.cluster.Variables()[path]; items["MINE"] != "secret" {
-			t.Errorf("%s has %v", path, items)
+		if items := w.cluster.StartedWith(runJob); items["MINE"] != "secret" || len(w.grants()) != 0 {
+			t.Errorf("it was started with %v, and is left with %v", items, w.grants())
 		}
 		w.cluster.Exit(runJob, 7)
 		w.settle()
@@ -129,7 +129,7 @@ func TestRuns_exit(t *testing.T) {
 
 		time.Sleep(dynomad.RunListed - time.Minute)
 		synctest.Wait()
-		if w.cluster.Spec(runJob) == nil || len(w.grants()) != 1 {
+		if w.cluster.Spec(runJob) == nil {
 			t.Error("its job went before its hour was over")
 		}
 		time.Sleep(2 * time.Minute)
@@ -144,7 +144,7 @@ func TestRuns_exit(t *testing.T) {
 
 func TestRuns_stop(t *testing.T) {
 	inRunWorld(t, func(w *world) {
-		w.run("1")
+		w.run()
 		w.settle()
 		w.stopRun()
 		w.settle()
@@ -155,7 +155,7 @@ func TestRuns_stop(t *testing.T) {
 
 func TestRuns_timeToLive(t *testing.T) {
 	inRunWorld(t, func(w *world) {
-		w.run("1", withTTL(45*time.Second))
+		w.run(withTTL(45 * time.Second))
 		time.Sleep(44 * time.Second)
 		synctest.Wait()
 		if w.theRun().StopReason != "" {
@@ -173,7 +173,7 @@ func TestRuns_timeToLive(t *testing.T) {
 // A run that Nomad places anew, as when a node is drained, is not run again.
 func TestRuns_drained(t *testing.T) {
 	inRunWorld(t, func(w *world) {
-		w.run("1")
+		w.run()
 		w.settle()
 		w.cluster.Drain(runJob)
 		w.settle()
@@ -185,11 +185,26 @@ func TestRuns_drained(t *testing.T) {
 	})
 }
 
+// A node that has lost a run's process does not start it again.
+func TestRuns_nodeStartedAnew(t *testing.T) {
+	inRunWorld(t, func(w *world) {
+		w.run()
+		w.settle()
+		w.cluster.Reboot(runJob)
+		w.settle()
+		w.ended(dynomad.StateStopped, -1, "Its process was lost, as when its node is started anew.")
+		if !*w.cluster.Spec(runJob).Stop {
+			t.Error("its allocation is left waiting")
+		}
+		w.ran(1)
+	})
+}
+
 // One that is drained before it was let run is run where it is placed next.
 func TestRuns_drainedBefore(t *testing.T) {
 	inRunWorld(t, func(w *world) {
 		w.cluster.Hold(true)
-		w.run("1")
+		w.run()
 		w.settle()
 		w.cluster.Drain(runJob)
 		w.ran(0)
@@ -204,7 +219,7 @@ func TestRuns_drainedBefore(t *testing.T) {
 
 func TestRuns_nodeOutOfSight(t *testing.T) {
 	inRunWorld(t, func(w *world) {
-		w.run("1")
+		w.run()
 		w.settle()
 		w.cluster.Disconnect(runJob, time.Now().UnixNano())
 		time.Sleep(4 * time.Minute)
@@ -249,7 +264,7 @@ func TestRuns_startFailures(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inRunWorld(t, func(w *world) {
 				tt.spoil(w)
-				w.run("1", tt.run)
+				w.run(tt.run)
 				w.settle()
 				w.ended(dynomad.StateStartFailure, -1, tt.info)
 				w.ran(0)
@@ -269,7 +284,7 @@ func TestRuns_startFailures(t *testing.T) {
 func TestRuns_imageMissing(t *testing.T) {
 	inRunWorld(t, func(w *world) {
 		w.cluster.Hold(true)
-		w.run("1")
+		w.run()
 		w.settle()
 		w.cluster.FailStart(runJob, "Failed to pull")
 		w.cluster.Hold(false)
@@ -281,7 +296,7 @@ func TestRuns_imageMissing(t *testing.T) {
 
 func TestRuns_purgedByHand(t *testing.T) {
 	inRunWorld(t, func(w *world) {
-		w.run("1")
+		w.run()
 		w.settle()
 		w.cluster.Linger()
 		w.cluster.PurgeByHand(runJob)
@@ -296,7 +311,7 @@ func TestRuns_purgedByHand(t *testing.T) {
 func TestRuns_away(t *testing.T) {
 	inRunWorld(t, func(w *world) {
 		w.cluster.Away(true)
-		w.run("1")
+		w.run()
 		w.settle()
 		if w.theRun().Registered {
 			t.Error("it is registered")
@@ -306,6 +321,39 @@ func TestRuns_away(t *testing.T) {
 		w.settle()
 		w.ran(1)
 	})
+}
+
+// A run of a schedule that cannot be started in time is missed, which is reported; one that can is run.
+func TestRuns_scheduledLate(t *testing.T) {
+	for late, missed := range map[time.Duration]bool{30 * time.Second: false, 2 * time.Minute: true} {
+		t.Run(late.String(), func(t *testing.T) {
+			inRunWorld(t, func(w *world) {
+				w.cluster.Away(true)
+				slot := time.Now().Truncate(time.Minute)
+				time.Sleep(time.Until(slot.Add(time.Minute)))
+				slot = time.Now()
+				w.run(func(r *dynomad.Run) { r.Type, r.TypeID, r.Scheduled = "nightly", "t-n", slot })
+				time.Sleep(late)
+				w.cluster.Away(false)
+				w.loop.Wake("1")
+				w.settle()
+				job := "app1-default_nightly_" + slot.UTC().Format("200601021504")
+				if got := w.cluster.Started(job); (got == 0) != missed || got > 1 {
+					t.Errorf("it was run %d times", got)
+				}
+				last := dynomad.Audit{}
+				if n := len(w.store.audits); n > 0 {
+					last = w.store.audits[n-1]
+				}
+				if reported := last.Action == "schedule.missed"; reported != missed {
+					t.Errorf("the last audit is %+v", last)
+				}
+				if missed {
+					w.ended(dynomad.StateStartFailure, -1, "It was due at ")
+				}
+			})
+		})
+	}
 }
 
 // The trouble of the app's own job does not stop runs, nor the other way round.
@@ -318,7 +366,7 @@ func TestRuns_apart(t *testing.T) {
 			return nil
 		})
 		w.change("1", func(r *record) { r.types[0].Quantity = 2 })
-		w.run("1")
+		w.run()
 		w.settle()
 		w.ran(1)
 		w.cluster.OnCall(func(_ context.Context, c nomadtest.Call) error {
@@ -342,7 +390,7 @@ func TestRuns_many(t *testing.T) {
 	inRunWorld(t, func(w *world) {
 		const many = 100
 		for range many {
-			w.run("1")
+			w.run()
 		}
 		w.settle()
 		for i := range many {
@@ -369,16 +417,16 @@ func TestRuns_many(t *testing.T) {
 // An older release's config vars stay for as long as a run may need them.
 func TestRuns_oldConfig(t *testing.T) {
 	inRunWorld(t, func(w *world) {
-		w.run("1")
+		w.run()
 		w.settle()
 		w.release("1", "good:2")
 		w.settle()
-		w.variables("dynomad/app1-default/c1-1", "dynomad/app1-default/c2-1", w.grants()[0])
+		w.variables("dynomad/app1-default/c1-1", "dynomad/app1-default/c2-1")
 		w.cluster.Exit(runJob, 0)
 		w.settle()
 		w.loop.Wake("1")
 		w.settle()
-		w.variables("dynomad/app1-default/c2-1", w.grants()[0])
+		w.variables("dynomad/app1-default/c2-1")
 	})
 }
 
@@ -395,7 +443,7 @@ func TestRuns_killedAnywhere(t *testing.T) {
 		{
 			"to its end", func(*world) {},
 			func(w *world) {
-				w.run("1")
+				w.run()
 				w.settle()
 				w.cluster.Exit(runJob, 3)
 				w.settle()
@@ -410,7 +458,7 @@ func TestRuns_killedAnywhere(t *testing.T) {
 		{
 			"stopped", func(*world) {},
 			func(w *world) {
-				w.run("1")
+				w.run()
 				w.settle()
 				w.edit("1", func(r *record) { r.runs[0].StopReason = "Enough." })
 				w.loop.Wake("1")
@@ -429,7 +477,7 @@ func TestRuns_killedAnywhere(t *testing.T) {
 		{
 			"removed after its hour",
 			func(w *world) {
-				w.run("1")
+				w.run()
 				w.settle()
 				w.cluster.Exit(runJob, 0)
 				time.Sleep(dynomad.RunListed - 5*time.Second)
@@ -451,7 +499,7 @@ func TestRuns_killedAnywhere(t *testing.T) {
 		{
 			"its app deleted", func(*world) {},
 			func(w *world) {
-				w.run("1")
+				w.run()
 				w.settle()
 				w.change("1", func(r *record) {
 					r.deleted, r.runs[0].StopReason = true, "The app was deleted."

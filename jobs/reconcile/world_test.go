@@ -171,6 +171,7 @@ func (w *world) get(id string) record {
 	defer w.store.mu.Unlock()
 	r := *w.store.apps[id]
 	r.releases, r.types = slices.Clone(r.releases), slices.Clone(r.types) // the loop changes them in place
+	r.runs, r.gone = slices.Clone(r.runs), slices.Clone(r.gone)
 	return r
 }
 

@@ -2,6 +2,7 @@ package view
 
 import (
 	"cmp"
+	"slices"
 	"time"
 
 	"github.com/dynomad/dynomad"
@@ -11,14 +12,16 @@ import (
 
 // Outputs tells where the output of an app's dynos is found: of those whose process was started once, in no order and without
 // the dynos' names. They are whole if none that there is can be missing.
-func (v *View) Outputs(app dynomad.App) (all []logs.Output, whole bool) {
+func (v *View) Outputs(state dynomad.AppState) (all []logs.Output, whole bool) {
+	app := state.App
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	ns := v.namespaces[cmp.Or(app.NomadNamespace, v.Namespace)]
 	whole = ns != nil && ns.synced
+	all = v.runOutputs(state)
 	j := v.jobOf(app)
 	if j == nil || j.info.AppID != app.ID {
-		return nil, whole
+		return all, whole
 	}
 	for id, a := range j.allocs {
 		if a.Task.Started == 0 {
@@ -34,4 +37,30 @@ func (v *View) Outputs(app dynomad.App) (all []logs.Output, whole bool) {
 		})
 	}
 	return all, whole
+}
+
+// endedRuns is of how many runs that have ended the output is shown, the newest: to look for it costs requests to Nomad.
+const endedRuns = 20
+
+// runOutputs gives the outputs of an app's runs. What an attached one writes goes to its client alone. v.mu is held.
+func (v *View) runOutputs(state dynomad.AppState) (all []logs.Output) {
+	ended := 0
+	for _, r := range slices.Backward(state.Runs) {
+		o := logs.Output{
+			Alloc: r.AllocID, Namespace: cmp.Or(state.App.NomadNamespace, v.Namespace), Task: r.Type, DynoID: r.ID, Proc: r.Name(), Type: r.Type,
+			Began: r.CreatedAt, Ended: r.Ended != nil,
+		}
+		if o.Ended {
+			ended++
+			o.Alloc = cmp.Or(r.Ended.AllocID, r.AllocID)
+		}
+		a, known := v.sight(state.App, r).Alloc(r)
+		started := known && a.Task.Started != 0
+		if o.Alloc == "" || r.Attach || ended > endedRuns && o.Ended || !o.Ended && !started {
+			continue
+		}
+		o.Ended = o.Ended || known && a.Ended()
+		all = append(all, o)
+	}
+	return all
 }

@@ -25,7 +25,7 @@ func TestOutputs(t *testing.T) {
 	s.Reset(ns, jobs.Snapshot{
 		Jobs: []jobs.JobInfo{info(9)}, Contents: []jobs.VersionContent{content(0, 1)}, Allocs: []jobs.Alloc{running, ended, again, pulling},
 	})
-	got, whole := s.Outputs(state().App)
+	got, whole := s.Outputs(state())
 	slices.SortFunc(got, func(a, b logs.Output) int { return cmp.Compare(a.Alloc, b.Alloc) })
 	want := []logs.Output{
 		{Alloc: "again", Namespace: ns, Task: "worker", DynoID: "again", Proc: "worker.1", Type: "worker", Began: time.Unix(0, 300)},
@@ -36,11 +36,11 @@ func TestOutputs(t *testing.T) {
 		t.Errorf("outputs (-want +got):\n%s", diff)
 	}
 	s.Lost(ns)
-	if _, after := s.Outputs(state().App); !whole || after {
+	if _, after := s.Outputs(state()); !whole || after {
 		t.Errorf("whole: %t, and once nothing is seen any more %t", whole, after)
 	}
 	for _, other := range []dynomad.App{{ID: "a2", Name: "x-default"}, {ID: "a3", Name: "y-default"}} {
-		if got, _ := s.Outputs(other); len(got) > 0 {
+		if got, _ := s.Outputs(dynomad.AppState{App: other}); len(got) > 0 {
 			t.Errorf("of %s: %v", other.ID, got)
 		}
 	}

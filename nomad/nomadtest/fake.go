@@ -29,7 +29,8 @@ type Fake struct {
 	calls     []Call
 	away      bool
 	feed      feed
-	started   map[string]int // how many allocations of batch jobs have run, by namespace and id
+	env       map[string]map[string]string // what the last process of a batch job was started with, by namespace and id
+	started   map[string]int               // how many allocations of batch jobs have run, by namespace and id
 }
 
 // Call is one request to a Fake.
@@ -42,7 +43,7 @@ type Call struct {
 
 // NewFake makes an empty cluster.
 func NewFake() *Fake {
-	return &Fake{index: 10, jobs: map[string]*fakeJob{}, variables: map[string]map[string]string{}, services: map[string]string{}, started: map[string]int{}}
+	return &Fake{index: 10, jobs: map[string]*fakeJob{}, variables: map[string]map[string]string{}, services: map[string]string{}, started: map[string]int{}, env: map[string]map[string]string{}}
 }
 
 // OnCall has hook asked before each call takes effect and after it did. Its error becomes the call's.

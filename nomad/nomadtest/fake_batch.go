@@ -2,6 +2,7 @@ package nomadtest
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -40,8 +41,9 @@ func (f *Fake) startGranted(namespace string) {
 		if !a.Batch || a.Namespace != namespace || a.Client != api.AllocClientStatusPending || a.Stopping() {
 			continue
 		}
-		for key := range f.variables {
+		for key, items := range f.variables {
 			if namespaceOf(key) == namespace && strings.HasSuffix(key, "/"+a.ID) {
+				f.env[fakeKey(namespace, a.JobID)] = maps.Clone(items)
 				a.Client, a.Task = api.AllocClientStatusRunning, jobs.TaskSummary{State: "running", Started: 1}
 				f.started[fakeKey(namespace, a.JobID)]++
 				f.tellAlloc(a)
@@ -110,6 +112,24 @@ func (f *Fake) Started(id string) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.started[fakeKey("", id)]
+}
+
+// StartedWith gives the variable that let the last process of a batch job of the default namespace start.
+func (f *Fake) StartedWith(id string) map[string]string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.env[fakeKey("", id)]
+}
+
+// Reboot starts the node of a batch job of the default namespace anew, which has forgotten the job's process: it is to start again.
+func (f *Fake) Reboot(id string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.live(fakeKey("", id), func(a *fakeAlloc) {
+		a.Client, a.Task.State, a.Task.Missing = api.AllocClientStatusPending, "pending", true
+		f.tellAlloc(a)
+	})
+	f.startGranted(api.DefaultNamespace)
 }
 
 // JobIDs lists the jobs of the default namespace that are registered.

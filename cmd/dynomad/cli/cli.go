@@ -92,7 +92,7 @@ func Add(root *cobra.Command, env Env) {
 	root.AddGroup(&cobra.Group{ID: group, Title: "Commands that use the API (DYNOMAD_URL, DYNOMAD_TOKEN or dynomad login):"})
 	for _, list := range [][]command{
 		appCommands(), deployCommands(), dynoCommands(), typeCommands(), configCommands(), releaseCommands(), spaceCommands(), tokenCommands(),
-		loginCommands(), proxyCommands(),
+		loginCommands(), proxyCommands(), runCommands(), logCommands(),
 	} {
 		for _, c := range list {
 			root.AddCommand(c.cobra(env))

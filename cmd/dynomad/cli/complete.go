@@ -28,11 +28,7 @@ func completion(env Env, row command, names func(context.Context, *call, []strin
 			name, _ := cmd.Flags().GetString("app")
 			c.app, _ = appName(name, env.Getenv("DYNOMAD_APP")) // "" has nothing to complete
 		}
-		ctx := cmd.Context()
-		if ctx == nil {
-			ctx = context.Background()
-		}
-		ctx, cancel := context.WithTimeout(ctx, completeTime)
+		ctx, cancel := context.WithTimeout(cmd.Context(), completeTime)
 		defer cancel()
 		return names(ctx, c, args), cobra.ShellCompDirectiveNoFileComp
 	}

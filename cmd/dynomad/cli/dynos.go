@@ -121,8 +121,12 @@ func ps(ctx context.Context, c *call, args []string) error {
 
 // printDynos prints the dynos below their types. Columns are the same for all.
 func (c *call) printDynos(types []client.DynoType, dynos []dyno) {
-	for _, d := range dynos { // of types that are gone
-		if !slices.ContainsFunc(types, func(t client.DynoType) bool { return t.Type == d.Type }) {
+	for _, d := range dynos {
+		switch {
+		case slices.ContainsFunc(types, func(t client.DynoType) bool { return t.Type == d.Type }):
+		case d.Type == oneOff:
+			types = append(types, client.DynoType{Type: d.Type, Size: d.Size, OneOff: true})
+		default:
 			types = append(types, client.DynoType{Type: d.Type, Size: d.Size, AdditionalInfo: "removed"})
 		}
 	}
@@ -146,10 +150,16 @@ func (c *call) printDynos(types []client.DynoType, dynos []dyno) {
 	}
 }
 
+// oneOff is the type of dynos that were run by a command of their own.
+const oneOff = "run"
+
 func heading(t client.DynoType) string {
 	command := "the image's command"
-	if t.Command != nil {
+	switch {
+	case t.Command != nil:
 		command = *t.Command
+	case t.Type == oneOff:
+		command = "commands of their own"
 	}
 	kind := strconv.Itoa(t.Quantity) + " × " + t.Size
 	switch {
@@ -173,6 +183,8 @@ func (c *call) dynoRow(d dyno) []cell {
 	}
 	info := d.AdditionalInfo
 	switch {
+	case d.Type == oneOff && d.Command != nil:
+		info = strings.TrimSpace(*d.Command + "  " + info)
 	case d.State == client.StateRunning && !d.Ready && info == "":
 		info = "not ready"
 	case d.Restarts > 0 && info == "":
@@ -226,7 +238,13 @@ func psStop(ctx context.Context, c *call, args []string) error {
 	if err != nil {
 		return err
 	}
-	return c.show(done, func() { c.say("Stopping %s; another takes its place.", args[0]) })
+	return c.show(done, func() {
+		if strings.HasPrefix(args[0], "run.") {
+			c.say("Stopping %s.", args[0])
+			return
+		}
+		c.say("Stopping %s; another takes its place.", args[0])
+	})
 }
 
 // signals are the signals that a dyno can be sent by name.

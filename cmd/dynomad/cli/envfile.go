@@ -75,29 +75,32 @@ func (p *varParser) value() (string, error) {
 	}
 	var value, blanks strings.Builder // blanks count only if something follows them
 	for p.rest != "" && p.rest[0] != '\n' {
-		part := ""
-		switch c := p.rest[0]; {
-		case c == ' ' || c == '\t' || c == '\r':
+		if strings.IndexByte(" \t\r", p.rest[0]) >= 0 {
 			blanks.WriteString(p.take(1))
 			if strings.HasPrefix(p.rest, "#") {
 				p.take(p.toLineEnd())
 			}
 			continue
-		case c == '\'' || c == '"':
-			var err error
-			if part, err = p.quoted(c); err != nil {
-				return "", err
-			}
-		case c == '\\' && len(p.rest) > 1 && p.rest[1] != '\n':
-			p.take(1)
-			part = p.take(1)
-		default:
-			part = p.take(1)
+		}
+		part, err := p.part()
+		if err != nil {
+			return "", err
 		}
 		value.WriteString(blanks.String() + part)
 		blanks.Reset()
 	}
 	return value.String(), nil
+}
+
+// part reads one character, with a backslash before it or not, or what stands between quotes.
+func (p *varParser) part() (string, error) {
+	switch c := p.rest[0]; {
+	case c == '\'' || c == '"':
+		return p.quoted(c)
+	case c == '\\' && len(p.rest) > 1 && p.rest[1] != '\n':
+		p.take(1)
+	}
+	return p.take(1), nil
 }
 
 // quoted reads what stands between quotes.

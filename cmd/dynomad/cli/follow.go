@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/dynomad/dynomad/client"
 )
@@ -13,7 +15,7 @@ import (
 // follow waits for the end of a release's rollout and tells of each new dyno as its state changes. A release that fails is an error
 // with the dynos' reasons.
 func (c *call) follow(ctx context.Context, release client.Release) (client.Release, error) {
-	w := &watch{call: c, version: release.Version, told: map[string]string{}, reasons: map[string]string{}}
+	w := &watch{call: c, version: release.Version, told: map[string]string{}, reasons: map[string]string{}, crashed: map[string]string{}}
 	for {
 		now, err := c.client.Release(ctx, c.app, release.ID)
 		if err == nil {
@@ -40,6 +42,7 @@ type watch struct {
 	version int
 	told    map[string]string // by id: what was last said of a dyno
 	reasons map[string]string // by name: why a dyno does not run
+	crashed map[string]string // by name: the id of a dyno that ended by itself
 	misses  int               // looks in a row without an answer
 
 	replaced map[string]bool // ids of dynos that are to go
@@ -53,7 +56,7 @@ func (w *watch) look(ctx context.Context) error {
 	}
 	w.misses = 0
 	for _, d := range dynos {
-		if d.Release.Version != w.version || d.State == client.StateStopping || d.State == client.StateStopped {
+		if d.Release.Version != w.version || d.Type == oneOff || d.State == client.StateStopping || d.State == client.StateStopped {
 			continue
 		}
 		said := d.State + d.note()
@@ -61,8 +64,12 @@ func (w *watch) look(ctx context.Context) error {
 			continue
 		}
 		w.told[d.ID] = said
+		delete(w.reasons, d.label())
 		if troubled(d.State) {
 			w.reasons[d.label()] = d.State + d.reason()
+		}
+		if d.State == client.StateAppCrashed {
+			w.crashed[d.label()] = d.ID
 		}
 		if !w.json {
 			w.say("  %s  %s%s", d.label(), w.paint(stateColor(d.State), d.State), clean(d.note()))
@@ -107,11 +114,46 @@ func (w *watch) failure(ctx context.Context, release client.Release) error {
 			text += "\n  " + name + " was " + clean(w.reasons[name])
 		}
 	}
+	text += w.lastWords(ctx)
 	next := "dynomad ps -a " + w.app + " shows what runs"
 	if current := w.current(ctx); current != "" {
 		next = current + " stays in use; " + next
 	}
 	return failed(exitRelease, "%s", text).withHint("%s", next)
+}
+
+// How much of a crashed dyno's output is shown, and how long it is waited for.
+const (
+	lastLines = 10
+	lastBytes = 64 << 10
+	lastTime  = 5 * time.Second
+)
+
+// lastWords are the last lines that the first crashed dyno wrote; "" if there are none, or the token may not read them.
+func (w *watch) lastWords(ctx context.Context) string {
+	names := sortedKeys(w.crashed)
+	if len(names) == 0 {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(ctx, lastTime)
+	defer cancel()
+	most := lastLines
+	logs, err := w.client.Logs(ctx, w.app, client.LogOptions{Lines: &most, Dyno: w.crashed[names[0]], Source: "app"})
+	if err != nil {
+		return ""
+	}
+	defer logs.Close()                                     //nolint:errcheck // only read
+	text, _ := io.ReadAll(io.LimitReader(logs, lastBytes)) // what has come is shown
+	said := ""
+	for line := range strings.Lines(string(text)) {
+		if line = strings.TrimRight(line, "\r\n"); line != "" {
+			said += "\n    " + clean(line)
+		}
+	}
+	if said == "" {
+		return ""
+	}
+	return "\n  The last lines of " + names[0] + ":" + said
 }
 
 // current is the tag of the release that is in use; "" if there is none, or nobody says.

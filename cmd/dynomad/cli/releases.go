@@ -113,23 +113,31 @@ func showRelease(ctx context.Context, c *call, args []string) error {
 }
 
 func rollback(ctx context.Context, c *call, args []string) error {
-	to := ""
-	if len(args) > 0 {
-		to = args[0]
-	} else {
-		releases, err := c.client.Releases(ctx, c.app)
-		if err != nil {
-			return err
-		}
-		if to = goodBefore(releases); to == "" {
-			return failed(exitNotFound, "%s has no release before the current one that succeeded", c.app).withHint("dynomad releases -a %s lists all", c.app)
-		}
+	to, err := c.rollbackTo(ctx, args)
+	if err != nil {
+		return err
 	}
 	release, err := c.client.CreateRelease(ctx, c.app, client.NewRelease{Release: to})
 	if err != nil {
 		return err
 	}
 	return c.roll(ctx, release, release.Description+" of "+c.app)
+}
+
+// rollbackTo is the release that an argument names, else the newest good one before the current.
+func (c *call) rollbackTo(ctx context.Context, args []string) (string, error) {
+	if len(args) > 0 {
+		return args[0], nil
+	}
+	releases, err := c.client.Releases(ctx, c.app)
+	if err != nil {
+		return "", err
+	}
+	to := goodBefore(releases)
+	if to == "" {
+		return "", failed(exitNotFound, "%s has no release before the current one that succeeded", c.app).withHint("dynomad releases -a %s lists all", c.app)
+	}
+	return to, nil
 }
 
 // goodBefore is the version of the newest release that can be rolled back to, before the current one.

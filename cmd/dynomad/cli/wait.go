@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/dynomad/dynomad/client"
@@ -53,7 +54,7 @@ func waitError(ctx context.Context, lacks string, err error) error {
 	return failed(exitInterrupted, "interrupted")
 }
 
-// lacking says what is wanted and does not run. A newest release that failed is an error.
+// lacking says what is wanted and does not run. A newest release that failed is an error, but to one who waits for a restart.
 func (w *watch) lacking(ctx context.Context) ([]string, error) {
 	app, err := w.client.App(ctx, w.app)
 	if err != nil || app.Maintenance {
@@ -64,10 +65,13 @@ func (w *watch) lacking(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	newest := releases[len(releases)-1]
-	switch {
-	case newest.Status == client.ReleaseFailed:
-		return nil, w.failure(ctx, newest)
-	case newest.Slug == nil:
+	if newest.Status == client.ReleaseFailed {
+		if w.replaced == nil {
+			return nil, w.failure(ctx, newest)
+		}
+		newest = wanted(releases)
+	}
+	if newest.Slug == nil {
 		return nil, nil // nothing to run
 	}
 	dynos, err := w.dynos(ctx)
@@ -86,6 +90,16 @@ func (w *watch) lacking(ctx context.Context) ([]string, error) {
 	return lacks, nil
 }
 
+// wanted is what a restart runs: the newest release that did not fail, else the newest.
+func wanted(releases []client.Release) client.Release {
+	for _, r := range slices.Backward(releases) {
+		if r.Status != client.ReleaseFailed {
+			return r
+		}
+	}
+	return releases[len(releases)-1]
+}
+
 // short says which types have fewer dynos ready, as they are wanted, than are wanted.
 func (w *watch) short(types []client.DynoType, dynos []dyno, version int) []string {
 	var lacks []string
@@ -93,23 +107,28 @@ func (w *watch) short(types []client.DynoType, dynos []dyno, version int) []stri
 		if t.OneOff || t.Schedule != nil {
 			continue
 		}
-		ready, why := 0, ""
-		for _, d := range dynos {
-			switch {
-			case d.Type != t.Type || d.State == client.StateStopping || d.State == client.StateStopped:
-			case w.replaced[d.ID]:
-				why = ", " + d.label() + " is still to be replaced"
-			case d.State == client.StateRunning && d.Ready && asWanted(d, t, version):
-				ready++
-			case troubled(d.State):
-				why = ", " + d.label() + " is " + d.State + clean(d.reason())
-			}
-		}
+		ready, why := w.ready(t, dynos, version)
 		if ready < t.Quantity || (why != "" && t.Quantity > 0) {
 			lacks = append(lacks, fmt.Sprintf("%d of %s of %s%s", ready, plural(t.Quantity, "dyno"), t.Type, why))
 		}
 	}
 	return lacks
+}
+
+// ready counts a type's dynos that are ready as they are wanted, and says what is wrong with another.
+func (w *watch) ready(t client.DynoType, dynos []dyno, version int) (n int, why string) {
+	for _, d := range dynos {
+		switch {
+		case d.Type != t.Type || d.State == client.StateStopping || d.State == client.StateStopped:
+		case w.replaced[d.ID]:
+			why = ", " + d.label() + " is still to be replaced"
+		case d.State == client.StateRunning && d.Ready && asWanted(d, t, version):
+			n++
+		case troubled(d.State):
+			why = ", " + d.label() + " is " + d.State + clean(d.reason())
+		}
+	}
+	return n, why
 }
 
 // asWanted reports whether a dyno is of the newest release and of its type's definition, as far as that shows.
