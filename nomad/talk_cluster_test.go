@@ -115,8 +115,8 @@ func TestTalk_terminal(t *testing.T) {
 	c.sizes <- dynomad.TerminalSize{Height: 44, Width: 122}
 	c.say("until [ \"$(stty size)\" = '44 122' ]; do :; done; echo res''ized\n")
 	c.hear("resized")
-	c.say("sleep 600\n")
-	c.hear("sleep 600\r\n")
+	c.say("sh -c \"echo slee''ping; exec sleep 600\"\n") // ^C ends what has the terminal: not before that is the command
+	c.hear("sleeping\r\n")
 	c.say("\x03")
 	c.say("echo inter''rupted\n")
 	c.hear("interrupted")
