@@ -206,6 +206,18 @@ func (d *daemon) waitPart(name, want string) {
 	})
 }
 
+// stealLock gives the lock to session in one step, whoever may have taken it by now: the daemon is quick to take it back.
+func stealLock(consul *consulapi.Client, key, session string) error {
+	ok, answer, _, err := consul.KV().Txn(consulapi.KVTxnOps{
+		{Verb: consulapi.KVDelete, Key: key},
+		{Verb: consulapi.KVLock, Key: key, Session: session, Value: []byte(`{"host":"thief","pid":1}`)},
+	}, nil)
+	if err == nil && !ok {
+		err = fmt.Errorf("the lock is not free: %s", answer.Errors[0].What)
+	}
+	return err
+}
+
 // TestCluster_lockLost takes the lock away from a daemon: it pauses, and goes on when it has the lock again.
 func TestCluster_lockLost(t *testing.T) {
 	t.Parallel()
@@ -229,11 +241,7 @@ func TestCluster_lockLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	nomadtest.Eventually(t, 10*time.Second, func(context.Context) error {
-		ok, _, err := consul.KV().Acquire(&consulapi.KVPair{Key: key, Session: thief, Value: []byte(`{"host":"thief","pid":1}`)}, nil)
-		if err == nil && !ok {
-			err = fmt.Errorf("the lock is not free")
-		}
-		return err
+		return stealLock(consul, key, thief)
 	})
 	d.waitPart("lock", "held by another daemon")
 	d.do(http.MethodPatch, "/apps/lost-default/formation/web", `{"quantity":2}`, http.StatusOK, nil)
