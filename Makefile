@@ -45,7 +45,7 @@ unit: ## unit tests with the race detector, in random order
 .PHONY: cluster
 cluster: build ## tests on a real Nomad, Consul, Traefik and Docker
 	@tools/gotest.sh $(GO) test -race -tags integration -p 1 -parallel 4 -count=1 -timeout 20m ./jobs ./nomad/... ./cmd/...
-	@DYNOMAD_TEST_ACL=1 tools/gotest.sh $(GO) test -race -tags integration -parallel 4 -count=1 -timeout 20m -skip '$(NO_ACL)' ./cmd/dynomad
+	@DYNOMAD_TEST_ACL=1 tools/gotest.sh $(GO) test -tags integration -parallel 4 -count=1 -timeout 20m -skip '$(NO_ACL)' ./cmd/dynomad
 
 .PHONY: lint
 lint: bin/golangci-lint ## formatting, vet and linters
@@ -74,9 +74,9 @@ bench: setup tools ## benchmarks, at last beside Nomad on a cluster with 200 dyn
 	DYNOMAD_TEST_BENCH=1 $(GO) test -tags integration -run '^$$' -bench Cluster -benchtime 1x -timeout 20m ./cmd/dynomad
 
 .PHONY: soak
-soak: setup tools ## tests that take long: several nodes, outages, random kills, an idle daemon's requests over minutes
+soak: setup tools ## tests that take long or much: several nodes, outages, random kills, load, an idle daemon's requests over minutes
 	DYNOMAD_TEST_SOAK=1 tools/gotest.sh $(GO) test -race -tags integration -count=1 -parallel 1 -timeout 60m \
-		-run 'Cluster_(idle|nodes|outages|scheduleOutages|logsUnderLoad|writesWhileAway|chaos)' -v ./cmd/dynomad
+		-run 'Cluster_(idle|nodes|outages|scheduleOutages|logsUnderLoad|writesWhileAway|chaos|restartUnderLoad)|Deploy_underLoad' -v ./cmd/dynomad
 
 .PHONY: test-clients
 test-clients: setup tools ## Heroku's own command line, from npm, against the API on a real cluster

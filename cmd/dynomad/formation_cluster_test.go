@@ -75,8 +75,9 @@ func ids(list []dyno) []string {
 	return out
 }
 
-// visitorPause is what a visitor takes to look at a page. Visitors without one take half of a small machine, and the tests beside them wait.
-const visitorPause = 10 * time.Millisecond
+// visitorPause is what a visitor takes to look at a page. Visitors without one take half of a small machine, and the tests beside them
+// wait: those of "make soak", which runs one test at a time, do not look.
+const visitorPause = 25 * time.Millisecond
 
 // visitors sends requests to an app, each visitor one after the other, until the function it gives is called, which tells how many there were
 // and what went wrong.
@@ -100,7 +101,9 @@ func (d *daemon) visitors(app string, n int) func() (total int, failed string) {
 					failures[fmt.Sprintf("%d %.60s", status, body)]++
 				}
 				mu.Unlock()
-				time.Sleep(visitorPause)
+				if !soak() {
+					time.Sleep(visitorPause)
+				}
 			}
 		})
 	}

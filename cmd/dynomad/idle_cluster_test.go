@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -16,13 +15,14 @@ import (
 	"github.com/dynomad/dynomad/nomad/nomadtest"
 )
 
-// How many apps an idle daemon has at first, and at last; and how long its requests are counted. "make soak" counts longer.
-const (
-	fewApps   = 5
-	manyApps  = 50
-	idleShort = 30 * time.Second
-	idleLong  = 5 * time.Minute
-)
+// idleTimes says how many apps an idle daemon has at first, and at last, and how long its requests are counted: more and longer in
+// "make soak".
+func idleTimes() (few, many int, over time.Duration) {
+	if soak() {
+		return 5, 50, 5 * time.Minute
+	}
+	return 4, 16, 30 * time.Second
+}
 
 // ownTimes are the requests that the daemon makes by itself, with how much their number may differ between two equally long
 // times: by one for each timer or long poll that they come from, since those run on whatever a test does.
@@ -54,10 +54,7 @@ func TestCluster_idle(t *testing.T) {
 	d := startDaemonOn(t, cluster, append(quick(), "NOMAD_ADDR=http://"+l.nomad.Addr(), "CONSUL_HTTP_ADDR="+l.consul.Addr(),
 		"DYNOMAD_CHECK_INTERVAL=10s", "DYNOMAD_DEPLOY_TIMEOUT=5m", "DYNOMAD_SIZES="+tinySizes(t), "DYNOMAD_DEFAULT_SIZE=tiny")...)
 	t.Cleanup(d.deleteAll)
-	over := idleShort
-	if os.Getenv("DYNOMAD_TEST_SOAK") != "" {
-		over = idleLong
-	}
+	fewApps, manyApps, over := idleTimes()
 	d.idleApps(0, fewApps)
 	few := l.idle(t, over)
 	l.lookOften(t, d, fewApps)
