@@ -11,12 +11,13 @@ import (
 // ConnectTime is how long the client of an attached dyno has to connect to it.
 const ConnectTime = time.Minute
 
-// How often a session that waits for its dyno looks at it, how often dynos without a client are looked for, and how long recording an end
-// may take.
+// How often a session that waits for its dyno looks at it, how often dynos without a client are looked for, how long the record of a dyno
+// that has ended by itself may take to appear, and how long recording an end may take, that wait included.
 const (
 	lookInterval  = 200 * time.Millisecond
 	strayInterval = 5 * time.Second
-	recordTime    = 3 * time.Second
+	endedTime     = 3 * time.Second
+	recordTime    = 6 * time.Second
 )
 
 // sessions are the attached dynos that have a client now.
@@ -168,6 +169,9 @@ func (p *Platform) awaitDyno(ctx context.Context, run Run, progress func(Dyno)) 
 func (p *Platform) endTalk(ctx context.Context, run Run, code int, err error) error {
 	ctx, cancel := context.WithTimeout(ctx, recordTime)
 	defer cancel()
+	if errors.Is(err, ErrDynoEnded) {
+		p.awaitEnd(ctx, run)
+	}
 	s, _, stopped := p.openRun(ctx, run.AppID, run.ID)
 	switch {
 	case stopped != nil:
@@ -182,6 +186,25 @@ func (p *Platform) endTalk(ctx context.Context, run Run, code int, err error) er
 	err = p.runs.EndRun(ctx, run.AppID, run.ID, end)
 	p.loop.Wake(run.AppID)
 	return err
+}
+
+// awaitEnd waits a moment for the record of how a dyno has ended that a session found ended: what it says of the reason is more than
+// the session knows. A holder that the image cannot run, for instance, runs for an instant before it fails.
+func (p *Platform) awaitEnd(ctx context.Context, run Run) {
+	ctx, cancel := context.WithTimeout(ctx, endedTime)
+	defer cancel()
+	tick := time.NewTicker(lookInterval)
+	defer tick.Stop()
+	for {
+		if _, _, err := p.openRun(ctx, run.AppID, run.ID); err != nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 // stopTalk has a dyno ended that has lost its client, or never had one.

@@ -1,6 +1,9 @@
 package dynomad
 
-import "io"
+import (
+	"errors"
+	"io"
+)
 
 // Session is a command that is run for one client, which talks with it. Its container is there for it alone.
 type Session struct {
@@ -22,6 +25,9 @@ type Terminal struct {
 
 // TerminalSize is the size of a window, in characters.
 type TerminalSize struct{ Height, Width int }
+
+// ErrDynoEnded lies beneath the error of a session whose dyno has ended, or never came to run: how is in the dyno's own record, soon.
+var ErrDynoEnded = errors.New("the dyno's process has ended")
 
 // DefaultTerminalSize is that of a window whose client does not say.
 var DefaultTerminalSize = TerminalSize{Height: 24, Width: 80}

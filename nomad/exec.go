@@ -142,7 +142,7 @@ func (c *Client) place(ctx context.Context, namespace, allocID, dyno string) (pl
 			return place{alloc: alloc, task: alloc.TaskGroup, started: state.StartedAt}, nil
 		}
 	}
-	return place{}, dynomad.Wrap(dynomad.Conflict, err, "The dyno %s is not running any more.", dyno)
+	return place{}, dynomad.Wrap(dynomad.Conflict, errors.Join(dynomad.ErrDynoEnded, err), "The dyno %s is not running any more.", dyno)
 }
 
 // killedCode is the exit code of a process that SIGKILL has ended.

@@ -113,7 +113,7 @@ func (e *Executor) talkCode(ctx context.Context, at place, out *talkOutput, code
 	case err == nil && code == 0 && !begun:
 		return 0, unavailable(errNotStarted, "The command could not be started.")
 	case !e.client.sameProcess(ctx, at):
-		return 0, dynomad.Wrap(dynomad.Conflict, err, "The dyno is not running any more.")
+		return 0, dynomad.Wrap(dynomad.Conflict, errors.Join(dynomad.ErrDynoEnded, err), "The dyno is not running any more.")
 	case !begun && (err == nil || strings.Contains(err.Error(), noExecutable)): // Docker's own complaint
 		cause := errors.Join(fmt.Errorf("exit code %d: %s", code, out.complaint()), err)
 		return 0, dynomad.Wrap(dynomad.Conflict, cause, "The image has no shell (sh), which attached dynos need.")

@@ -244,6 +244,34 @@ func TestStream_ends(t *testing.T) {
 	}
 }
 
+// TestStream_endsByItself has a dyno end under its session before that is on record: its client is told what the record says, once it does.
+func TestStream_endsByItself(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, unobserved)
+	w.view.place()
+	srv := httptest.NewServer(w.handler)
+	defer srv.Close()
+	w.exec.talk = func(ctx context.Context, _ dynomad.Session) (int, error) {
+		runs, err := w.store.AttachedRuns(ctx)
+		if err != nil || len(runs) != 1 {
+			return 0, fmt.Errorf("%d runs, %w", len(runs), err)
+		}
+		end := dynomad.RunEnd{At: w.clock.now(), State: dynomad.StateStartFailure, Info: "The image has no sleep."}
+		time.AfterFunc(300*time.Millisecond, func() {
+			if err := w.store.EndRun(w.tb.Context(), runs[0].AppID, runs[0].ID, end); err != nil {
+				w.tb.Error(err)
+			}
+		})
+		return 0, dynomad.Wrap(dynomad.Conflict, dynomad.ErrDynoEnded, "The dyno is not running any more.")
+	}
+	url, id := w.attached(t, srv.URL)
+	_, err := stream.Talk(t.Context(), url, stream.Terminal{Stdin: strings.NewReader("")})
+	if want := "The dyno run.1001 has ended. The image has no sleep."; err == nil || err.Error() != want {
+		t.Errorf("the client was told %v, want %s", err, want)
+	}
+	w.eventually(t, "/apps/api-default/dynos/"+id, map[string]any{"state": "start-failure", "additional_info": "The image has no sleep.", "exit_code": nil})
+}
+
 // eventually waits until an answer has some fields.
 func (w *world) eventually(t *testing.T, path string, want map[string]any) {
 	t.Helper()
