@@ -114,6 +114,14 @@ func TestClients_heroku(t *testing.T) {
 		h.must(`run\.1002`, of("run:detached", "--", "sleep 1; echo while tailed")...)
 	})
 
+	u := d.user() // as with a daemon that is elsewhere
+	u.env = append(u.env, "DYNOMAD_TOKEN="+d.token, "TERM=dumb")
+	u.must("web.1: up", "proxy", "--", h.path, "ps", "-a", app)
+	u.must("to be logged", "proxy", "--", h.path, "logs", "-a", app)
+	if _, errOut, code := u.run("", "proxy", "--", h.path, "apps:info", "-a", "nothere-default"); code == 0 || !strings.Contains(errOut, "does not exist") {
+		t.Errorf("apps:info of no app through the proxy: exit code %d\n%s", code, errOut)
+	}
+
 	h.must(`Enabling maintenance mode`, of("maintenance:on")...)
 	d.waitDynos(app, "web", time.Minute, func(list []dyno) bool { return len(living(list)) == 0 })
 	h.must(`Disabling maintenance mode`, of("maintenance:off")...)
