@@ -66,11 +66,7 @@ func (f *feed) run() {
 		case <-ctx.Done():
 		}
 	}()
-	for {
-		if !f.serve(ctx) || !f.idle(ctx) {
-			return
-		}
-	}
+	f.serve(ctx)
 }
 
 // end has the readers end. It is the feed's last act.
@@ -89,38 +85,19 @@ func (f *feed) end() {
 	f.changed = make(chan struct{})
 }
 
-// idle waits for a reader. It reports whether one came in time.
-func (f *feed) idle(ctx context.Context) bool {
-	timer := time.NewTimer(linger)
-	defer timer.Stop()
-	for !f.hub.watched(f) {
-		select {
-		case <-f.look:
-		case <-timer.C:
-			if f.hub.forget(f) {
-				return false
-			}
-		case <-f.gone:
-			return false
-		case <-ctx.Done():
-			return false
-		}
-	}
-	return true
-}
-
-// serve follows the app while somebody reads. It reports whether it may be read again.
-func (f *feed) serve(ctx context.Context) (again bool) {
+// serve follows the app while somebody reads, and for a while after: who looks again soon finds what was written meanwhile, and who comes
+// back goes on from its place.
+func (f *feed) serve(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer f.stop()
 	defer cancel()
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
-	for f.hub.watched(f) {
+	for f.hub.wanted(f) {
 		picture, err := f.hub.Apps.Look(ctx, f.appID)
 		switch {
 		case ctx.Err() != nil, dynomad.KindOf(err) == dynomad.NotFound:
-			return false
+			return
 		case err != nil:
 			f.hub.Log.Warn("cannot look at an app whose logs are read", "app_id", f.appID, "error", err)
 		default:
@@ -134,11 +111,12 @@ func (f *feed) serve(ctx context.Context) (again bool) {
 		select {
 		case <-f.look:
 		case <-tick.C:
+		case <-f.gone:
+			return
 		case <-ctx.Done():
-			return false
+			return
 		}
 	}
-	return true
 }
 
 // attend does what a picture asks for.

@@ -37,7 +37,7 @@ const maxTails = 4
 
 // Times of a feed.
 const (
-	linger    = time.Minute            // lines are kept for so long after the last reader left
+	linger    = time.Minute            // an app is followed, and its lines are kept, for so long after the last reader left
 	lookEvery = time.Second            // what nobody tells of is found after so long
 	minLook   = 100 * time.Millisecond // between two looks
 	openTime  = 3 * time.Second        // readers wait for so long for what was there before
@@ -174,24 +174,33 @@ func (h *Hub) Close(ctx context.Context) error {
 	}
 }
 
-// forget ends a feed unless somebody reads it. It reports whether it did.
-func (h *Hub) forget(f *feed) bool {
+// wanted reports whether anybody reads a feed, or did a short while ago. One that nobody wants is forgotten.
+func (h *Hub) wanted(f *feed) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if f.readers > 0 {
+		return true
+	}
+	if h.feeds[f.appID] != f { // it has made room
 		return false
 	}
-	if h.feeds[f.appID] == f {
-		delete(h.feeds, f.appID)
+	if h.Now().Sub(f.left) < linger {
+		return true
 	}
-	return true
+	delete(h.feeds, f.appID)
+	return false
 }
 
-// watched reports whether anybody reads a feed.
-func (h *Hub) watched(f *feed) bool {
+// clear has the feeds forgotten that nobody reads: what they follow, others need.
+func (h *Hub) clear() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return f.readers > 0
+	for id, f := range h.feeds {
+		if f.readers == 0 {
+			delete(h.feeds, id)
+			close(f.gone)
+		}
+	}
 }
 
 // leave tells that one reader less reads a feed.

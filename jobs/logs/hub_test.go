@@ -41,13 +41,49 @@ func TestHub_joinsAndLeaves(t *testing.T) {
 			t.Errorf("followed (-want +got):\n%s", diff)
 		}
 		c.leave()
-		time.Sleep(time.Second)
+		time.Sleep(2 * time.Minute)
 		if w.hub.Readers() != 0 || w.hub.Followed() != 0 {
 			t.Errorf("%d readers, %d followed", w.hub.Readers(), w.hub.Followed())
 		}
 		if now, _ := w.followed(); now != 0 {
 			t.Errorf("%d outputs are followed without a reader", now)
 		}
+	})
+}
+
+// TestHub_looksAgain reads what there is twice: the second time there is also what was written since, of dynos that were there and of new ones.
+func TestHub_looksAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, logs.Limits{}, "web.1")
+		defer w.close()
+		w.write("web.1", "one")
+		w.read(dynomad.LogOptions{Lines: 10}).want(t, "app[web.1]: one")
+		time.Sleep(10 * time.Second)
+		w.write("web.1", "two")
+		time.Sleep(time.Second)
+		w.scale("web.1", "web.2")
+		w.write("web.2", "hello")
+		time.Sleep(10 * time.Second)
+		w.read(dynomad.LogOptions{Lines: 10}).want(t, "app[web.1]: one", "app[web.1]: two", "dynomad[web.2]: state is running", "app[web.2]: hello")
+	})
+}
+
+// TestHub_makesRoom reads one app after another with room for one: what nobody reads any more makes room.
+func TestHub_makesRoom(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, logs.Limits{Followed: 1}, "web.1")
+		defer w.close()
+		w.read(dynomad.LogOptions{Lines: 10, Tail: true}).leave()
+		if w.hub.Followed() != 1 {
+			t.Fatalf("%d followed, want one for a while", w.hub.Followed())
+		}
+		c := w.readOf(dynomad.App{ID: "app-2"}, dynomad.LogOptions{Tail: true})
+		time.Sleep(time.Second)
+		w.write("web.1", "hello")
+		c.want(t, "app[web.1]: hello")
+		c.leave()
 	})
 }
 

@@ -12,6 +12,9 @@ import (
 // retryEvery is the pause before what could not be had is tried for again.
 const retryEvery = 2 * time.Second
 
+// clearTime is how long those that nobody reads may take to make room.
+const clearTime = time.Second
+
 // source is one dyno's output as a feed follows it. It outlives the following: a reader who comes back goes on from its place.
 type source struct {
 	feed   *feed
@@ -160,6 +163,16 @@ func (s *source) takeSlot(ctx context.Context) bool {
 	case slots <- struct{}{}:
 		return true
 	default:
+	}
+	s.feed.hub.clear()
+	soon := time.NewTimer(clearTime)
+	defer soon.Stop()
+	select {
+	case slots <- struct{}{}:
+		return true
+	case <-soon.C:
+	case <-ctx.Done():
+		return false
 	}
 	s.tell("The output is not shown for now: the daemon follows as many dynos' output as it may.")
 	select {

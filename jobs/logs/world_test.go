@@ -191,9 +191,12 @@ type client struct {
 	err   error
 }
 
-func (w *world) read(o dynomad.LogOptions) *client {
+func (w *world) read(o dynomad.LogOptions) *client { w.t.Helper(); return w.readOf(shop, o) }
+
+// readOf reads the logs of an app that has the same dynos.
+func (w *world) readOf(app dynomad.App, o dynomad.LogOptions) *client {
 	w.t.Helper()
-	r, err := w.hub.Open(shop, o)
+	r, err := w.hub.Open(app, o)
 	if err != nil {
 		w.t.Fatal(err)
 	}
