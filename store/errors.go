@@ -14,6 +14,20 @@ import (
 // retryAfter is how soon trying again makes sense when the store is busy.
 const retryAfter = time.Second
 
+// ailments are what can be wrong with the store that is no fault of the request, by SQLite's primary code, and what clients are told
+// of it. Reads that need no disk go on meanwhile.
+var ailments = map[sqlite3.ErrNo]string{
+	sqlite3.ErrBusy:     "The store is busy with another write; try again.",
+	sqlite3.ErrLocked:   "The store is busy with another write; try again.",
+	sqlite3.ErrFull:     "The disk that holds the store is full.",
+	sqlite3.ErrReadonly: "The disk or the folder that holds the store is read-only.",
+	sqlite3.ErrPerm:     "The folder that holds the store refuses the daemon.",
+	sqlite3.ErrIoErr:    "The disk that holds the store does not work, or is read-only.",
+	sqlite3.ErrCantOpen: "The files of the store cannot be opened.",
+	sqlite3.ErrCorrupt:  "The store's database is damaged; a backup has to be restored.",
+	sqlite3.ErrNotADB:   "The store's database is damaged; a backup has to be restored.",
+}
+
 // translate turns what the driver says into the platform's kinds, by code. Errors that are the platform's already stay.
 func translate(ctx context.Context, err error) error {
 	if err == nil {
@@ -25,11 +39,8 @@ func translate(ctx context.Context, err error) error {
 	}
 	var driver sqlite3.Error
 	if errors.As(err, &driver) {
-		switch driver.Code {
-		case sqlite3.ErrBusy, sqlite3.ErrLocked:
-			return unavailable(err, "The store is busy with another write; try again.")
-		case sqlite3.ErrFull:
-			return unavailable(err, "The disk that holds the store is full.")
+		if message, ok := ailments[driver.Code]; ok {
+			return unavailable(err, message)
 		}
 		if duplicate(err) {
 			return dynomad.Wrap(dynomad.Conflict, err, "It exists already.")
@@ -68,9 +79,9 @@ type damagedError struct {
 }
 
 func (e *damagedError) Error() string {
-	return fmt.Sprintf("the database %[1]s is damaged (%[2]v); to restore it, move it away together with %[1]s-wal and %[1]s-shm "+
-		"and put a backup in its place, with the secret.key that belongs to it; without a backup, start with no database "+
-		"and run \"dynomad rebuild\" to take in the apps that run", e.path, e.cause)
+	return fmt.Sprintf("the database %[1]s is damaged (%[2]v); to restore it, run \"dynomad restore --force\" with a backup and the "+
+		"secret.key that belongs to it; without a backup, move it away together with %[1]s-wal and %[1]s-shm and run "+
+		"\"dynomad rebuild\", which takes in the apps that run (docs/backup.md)", e.path, e.cause)
 }
 
 func (e *damagedError) Unwrap() error { return e.cause }

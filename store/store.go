@@ -59,6 +59,9 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the database: %w", err)
 	}
+	if err := notEmptied(path); err != nil {
+		return nil, err
+	}
 	if err := ownerOnly(path); err != nil {
 		return nil, fmt.Errorf("make the database file: %w", err)
 	}
@@ -103,6 +106,15 @@ func (s *Store) Close() error {
 func (s *Store) Ping(ctx context.Context) error {
 	_, err := s.Installation(ctx)
 	return err
+}
+
+// notEmptied refuses a database of no bytes. SQLite takes it for a new one, and removes the write-ahead log beside it.
+func notEmptied(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && info.Size() == 0 {
+		return &damagedError{path: path, cause: errors.New("it has no content; if it never had any, remove it")}
+	}
+	return nil // what else is wrong shows when it is opened
 }
 
 // ownerOnly makes the database file if there is none, and takes it from other users: it holds what people run, even if

@@ -33,7 +33,8 @@ func TestOpen_makesOwnerOnlyFiles(t *testing.T) {
 func TestOpen_closesWiderFiles(t *testing.T) {
 	t.Parallel()
 	path := dbPath(t)
-	if err := os.WriteFile(path, nil, 0o644); err != nil {
+	err := must[*Store](t)(Open(t.Context(), Config{Path: path, Key: testKey})).Close()
+	if err = errors.Join(err, os.Chmod(path, 0o644)); err != nil {
 		t.Fatal(err)
 	}
 	openAt(t, path)
@@ -103,7 +104,17 @@ func TestOpen_refuses(t *testing.T) {
 				t.Helper()
 				overwrite(t, path, 0, "This was a database once.")
 			},
-			want: []string{"is damaged", "put a backup in its place"},
+			want: []string{"is damaged", "dynomad restore --force"},
+		},
+		{
+			name: "no bytes", key: testKey,
+			prepare: func(t *testing.T, path string) {
+				t.Helper()
+				if err := os.Truncate(path, 0); err != nil {
+					t.Fatal(err)
+				}
+			},
+			want: []string{"is damaged", "no content", "dynomad restore --force"},
 		},
 		{
 			name: "damaged page", key: testKey,
@@ -111,7 +122,7 @@ func TestOpen_refuses(t *testing.T) {
 				t.Helper()
 				overwrite(t, path, 4096, strings.Repeat("x", 3*4096))
 			},
-			want: []string{"is damaged", "put a backup in its place"},
+			want: []string{"is damaged", "dynomad restore --force"},
 		},
 		{
 			name: "damaged page that is not read at once", key: testKey,
@@ -125,7 +136,7 @@ func TestOpen_refuses(t *testing.T) {
 				}
 				overwrite(t, path, (page-1)*4096, "xx")
 			},
-			want: []string{"is damaged", "put a backup in its place"},
+			want: []string{"is damaged", "dynomad restore --force"},
 		},
 		{
 			name: "something else's database", key: testKey,

@@ -5,6 +5,8 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -12,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,14 +30,20 @@ type chaosPlan struct {
 	settle        time.Duration // that the cluster may take to be as it should
 }
 
-// soak asks for the long form of tests that have one: make soak.
-func soak() bool { return os.Getenv("DYNOMAD_TEST_SOAK") != "" }
-
 func plan() chaosPlan {
 	if soak() {
-		return chaosPlan{apps: 4, writes: 300, kills: 50, checks: 5, pause: time.Second, settle: 3 * time.Minute}
+		n := chaosWrites(300)
+		return chaosPlan{apps: 4, writes: n, kills: n / 6, checks: 5, pause: time.Second, settle: 3 * time.Minute}
 	}
 	return chaosPlan{apps: 4, writes: 80, kills: 12, checks: 1, pause: 300 * time.Millisecond, settle: 2 * time.Minute}
+}
+
+// chaosWrites is how long the long form is: DYNOMAD_TEST_WRITES, in writes.
+func chaosWrites(usual int) int {
+	if n, err := strconv.Atoi(os.Getenv("DYNOMAD_TEST_WRITES")); err == nil && n > 0 {
+		return n
+	}
+	return usual
 }
 
 // seed gives the seed of a test's choices: DYNOMAD_TEST_SEED has one replayed, as far as the clock allows.
@@ -101,7 +110,7 @@ type chaos struct {
 	cut, made, killed int
 }
 
-func newChaos(tb testing.TB, cluster *nomadtest.Cluster, prefix string, p chaosPlan) *chaos {
+func newChaos(tb testing.TB, cluster *nomadtest.Cluster, prefix string, p chaosPlan, settings ...string) *chaos {
 	tb.Helper()
 	sizes := filepath.Join(tb.TempDir(), "sizes.hcl")
 	if err := os.WriteFile(sizes, []byte(smallSizes), 0o600); err != nil {
@@ -109,7 +118,7 @@ func newChaos(tb testing.TB, cluster *nomadtest.Cluster, prefix string, p chaosP
 	}
 	c := &chaos{plan: p, seed: seed(tb), prefix: prefix, world: world{}}
 	// No rollout fails here for want of time.
-	env := append(quick(), "DYNOMAD_SIZES="+sizes, "DYNOMAD_DEPLOY_TIMEOUT=4m")
+	env := slices.Concat(quick(), []string{"DYNOMAD_SIZES=" + sizes, "DYNOMAD_DEPLOY_TIMEOUT=4m"}, settings)
 	if cluster.NomadToken != "" {
 		env = append(env, grant(tb, cluster)...)
 	}
@@ -259,6 +268,49 @@ func (c *chaos) check() {
 	took := c.waitSettledWorld(c.world, c.prefix, c.plan.settle)
 	c.tb.Logf("settled %s after the last write", took.Round(100*time.Millisecond))
 	c.dynosAreOfTheirRelease()
+	if wrong := misconfigured(c.world, c.environments()); len(wrong) > 0 {
+		c.tb.Errorf("dynos have what is not theirs: %q", wrong)
+	}
+}
+
+// environments gives the environments of all running dynos of the apps.
+func (c *chaos) environments() [][]string {
+	c.tb.Helper()
+	var all [][]string
+	for _, ids := range c.appContainers(c.prefix) {
+		for _, id := range ids {
+			if env, err := c.inspect(id); err == nil { // else it has ended
+				all = append(all, env)
+			}
+		}
+	}
+	return all
+}
+
+// misconfigured tells which of the environments of dynos are not what the release that they run says, no more and no less.
+func misconfigured(w world, environments [][]string) []string {
+	var wrong []string
+	for _, env := range environments {
+		vars, got := map[string]string{}, map[string]string{}
+		for _, text := range env {
+			name, value, _ := strings.Cut(text, "=")
+			vars[name] = value
+			if len(name) == 1 { // the writer's config vars are A to E, and no image has such
+				got[name] = value
+			}
+		}
+		app, dyno := w[vars["DYNOMAD_APP"]], vars["DYNOMAD_APP"]+" "+vars["DYNO"]
+		version, err := strconv.Atoi(strings.TrimPrefix(vars["DYNOMAD_RELEASE"], "v"))
+		switch {
+		case app == nil:
+			wrong = append(wrong, dyno+": of no app")
+		case err != nil || version < 1 || version > len(app.Releases):
+			wrong = append(wrong, dyno+": of no release: "+vars["DYNOMAD_RELEASE"])
+		case !maps.Equal(got, app.Releases[version-1].Config):
+			wrong = append(wrong, fmt.Sprintf("%s of v%d has %.200q, want %.200q", dyno, version, got, app.Releases[version-1].Config))
+		}
+	}
+	return wrong
 }
 
 // dynosAreOfTheirRelease looks into a dyno of each app: it has the config vars of the release.

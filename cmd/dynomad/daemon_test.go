@@ -22,6 +22,9 @@ import (
 	"github.com/dynomad/dynomad/nomad/nomadtest"
 )
 
+// onCluster says whether the tests on a cluster are built, too.
+const onCluster = true
+
 // shared is the one cluster of these tests. With DYNOMAD_TEST_ACL it has ACLs on, in Nomad and in Consul, and the daemon has
 // exactly the rights that docs/policies/ names: make cluster runs the tests both ways.
 var shared = nomadtest.Shared{Config: nomadtest.Config{ACL: guarded()}}
