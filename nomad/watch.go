@@ -9,6 +9,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -44,6 +45,19 @@ type Watcher struct {
 	Log          hclog.Logger
 
 	silence time.Duration // the longest that Nomad may be silent; 0 is streamSilence
+
+	mu     sync.Mutex
+	giveUp context.CancelFunc // ends what is followed now
+}
+
+// Doubt has the watcher begin anew at once. A half-open connection brings nothing and does not break: who has another reason to think that
+// it is one need not wait until it has been silent for too long.
+func (w *Watcher) Doubt() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.giveUp != nil {
+		w.giveUp()
+	}
 }
 
 // Run follows until ctx ends. After every break it starts anew with a full list, after a pause with jitter that grows to
@@ -70,6 +84,9 @@ func (w *Watcher) Run(ctx context.Context) {
 func (w *Watcher) once(ctx context.Context) (synced bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	w.mu.Lock()
+	w.giveUp = cancel
+	w.mu.Unlock()
 	// A half-open connection and a frozen server give no error, only silence, from the first byte on.
 	bound := cmp.Or(w.silence, streamSilence)
 	silence := time.AfterFunc(bound, cancel)

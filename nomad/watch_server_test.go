@@ -188,6 +188,8 @@ func events(t *testing.T) map[uint64]string {
 
 // follower is a view that counts what it is told.
 type follower struct {
+	watcher *Watcher
+
 	*view.View
 	mu     sync.Mutex
 	resets []jobs.Snapshot
@@ -247,6 +249,7 @@ func watch(t *testing.T, s *standIn, silence time.Duration) *follower {
 	w := &Watcher{
 		Client: client, Namespace: "default", Installation: "inst", Sink: f, Log: hclog.NewNullLogger(), silence: silence,
 	}
+	f.watcher = w
 	ended := make(chan struct{})
 	go func() { w.Run(t.Context()); close(ended) }()
 	t.Cleanup(func() { // the context ended just before

@@ -189,6 +189,21 @@ func TestWatcher_silence(t *testing.T) {
 	synced(t, f, 2)
 }
 
+// TestWatcher_doubt has a stream that brings nothing, and somebody who knows: it begins anew at once.
+func TestWatcher_doubt(t *testing.T) {
+	t.Parallel()
+	s := newStandIn(t)
+	f := watch(t, s, 0)
+	for n := range 3 {
+		synced(t, f, n+1)
+		f.watcher.Doubt()
+	}
+	synced(t, f, 4)
+	if _, lost := f.counts(); lost != 3 {
+		t.Errorf("lost %d times, want 3", lost)
+	}
+}
+
 // TestWatcher_neverAnswers opens a stream at a Nomad that accepts the request and says nothing.
 func TestWatcher_neverAnswers(t *testing.T) {
 	t.Parallel()

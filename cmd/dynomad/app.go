@@ -65,6 +65,8 @@ type app struct {
 	lock      *consul.Lock
 	registrar atomic.Pointer[consul.Registrar] // nil at first
 
+	followed followed
+
 	installation string
 	closers      []closer // closed last to first
 }
@@ -165,6 +167,7 @@ func (a *app) connect() (err error) {
 func (a *app) wire() {
 	a.metrics = newMetrics()
 	a.monitor = newMonitor(a.store, a.nomad, a.consul, a.log.Named("monitor"))
+	a.monitor.turned = a.doubt
 	a.view = view.New(view.Config{
 		Settings: jobs.ViewSettings{
 			StartGrace: a.config.StartGrace, MinHealthyTime: a.config.MinHealthyTime, UIURL: a.config.NomadUIURL, Sizes: a.config.Sizes,

@@ -33,10 +33,12 @@ type monitor struct {
 	parts   map[string]pinger // by name
 	cluster cluster
 	log     hclog.Logger
-	known   chan struct{} // closed when the facts are known
+	known   chan struct{}     // closed when the facts are known
+	turned  func(part string) // told that a part does not answer at all, or answers again; nil is nobody
 
 	mu     sync.Mutex
 	state  map[string]string // "ok" or what is wrong
+	silent map[string]bool   // parts that do not answer at all, not even with an error
 	latest nomad.Facts
 	once   sync.Once
 }
@@ -44,7 +46,7 @@ type monitor struct {
 func newMonitor(store pinger, cluster cluster, consul pinger, log hclog.Logger) *monitor {
 	m := &monitor{
 		parts:   map[string]pinger{"store": store, "nomad": cluster, "consul": consul},
-		cluster: cluster, log: log, known: make(chan struct{}), state: map[string]string{},
+		cluster: cluster, log: log, known: make(chan struct{}), state: map[string]string{}, silent: map[string]bool{},
 	}
 	for name := range m.parts {
 		m.state[name] = "not asked yet"
@@ -81,21 +83,26 @@ func (m *monitor) ping(ctx context.Context) {
 			if err := part.Ping(pingCtx); err != nil {
 				state = "does not answer"
 			}
-			if ctx.Err() == nil {
-				m.set(name, state)
+			silent := pingCtx.Err() != nil
+			if ctx.Err() == nil && m.set(name, state, silent) && m.turned != nil {
+				m.turned(name)
 			}
 		})
 	}
 	wg.Wait()
 }
 
-func (m *monitor) set(name, state string) {
+// set notes a part's state, and reports whether it has fallen silent or speaks again.
+func (m *monitor) set(name, state string, silent bool) (turned bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	turned = m.silent[name] != silent
+	m.silent[name] = silent
 	if old := m.state[name]; old != state {
 		m.log.Info("part changed", "part", name, "state", state, "was", old)
 	}
 	m.state[name] = state
+	return turned
 }
 
 func (m *monitor) ask(ctx context.Context) bool {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/dynomad/dynomad/jobs"
@@ -30,6 +31,7 @@ func (a *app) watchNamespaces(ctx context.Context) {
 				Sink: regained{a.view, func() { a.wakeAll(ctx) }},
 			}
 			v := &nomad.VariableWatcher{Client: a.nomad, Namespace: name, Sink: a.view, Log: a.log.Named("nomad")}
+			a.followed.add(w)
 			group.start(func() { w.Run(ctx) })
 			group.start(func() { v.Run(ctx) })
 		}
@@ -38,6 +40,34 @@ func (a *app) watchNamespaces(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
+	}
+}
+
+// followed are the namespaces' watchers.
+type followed struct {
+	mu  sync.Mutex
+	all []*nomad.Watcher
+}
+
+func (f *followed) add(w *nomad.Watcher) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.all = append(f.all, w)
+}
+
+// doubt has what follows a part begin anew when it has fallen silent, or speaks again: connections may be left that bring nothing and do not
+// break, as after a firewall has forgotten them.
+func (a *app) doubt(part string) {
+	a.log.Info("will look anew at what fell silent, or answers again", "part", part)
+	switch part {
+	case "nomad":
+		a.followed.mu.Lock()
+		defer a.followed.mu.Unlock()
+		for _, w := range a.followed.all {
+			w.Doubt()
+		}
+	case "consul":
+		a.health.Doubt()
 	}
 }
 

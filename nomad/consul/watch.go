@@ -45,11 +45,12 @@ type Watcher struct {
 	grace  time.Duration // that Consul may take to answer beyond that
 
 	mu       sync.Mutex
-	critical map[string]string // allocation -> output of its failing check
-	passing  map[string]bool   // as of the last read of its service
-	service  map[string]string // allocation -> its service, while its check is known
-	queue    map[string]bool   // services to read
-	resyncs  int               // how often all was read: what was asked before says nothing after
+	critical map[string]string  // allocation -> output of its failing check
+	passing  map[string]bool    // as of the last read of its service
+	service  map[string]string  // allocation -> its service, while its check is known
+	queue    map[string]bool    // services to read
+	giveUp   context.CancelFunc // ends what is followed now
+	resyncs  int                // how often all was read: what was asked before says nothing after
 }
 
 // NewWatcher makes a Watcher; Run starts it.
@@ -68,6 +69,15 @@ func (w *Watcher) Ask(service string) {
 	select {
 	case w.asked <- struct{}{}:
 	default:
+	}
+}
+
+// Doubt has the watcher begin anew at once, for who has a reason to think that its connection is half-open.
+func (w *Watcher) Doubt() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.giveUp != nil {
+		w.giveUp()
 	}
 }
 
@@ -96,6 +106,11 @@ func (w *Watcher) Run(ctx context.Context) {
 // blocking queries). A check that is new and passes is on no list of critical ones, and after a restart of Consul, when all
 // checks come back so, Nomad has no news of the dynos either: so all are read again now and then.
 func (w *Watcher) once(ctx context.Context) (synced bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	w.mu.Lock()
+	w.giveUp = cancel
+	w.mu.Unlock()
 	if err := w.resync(ctx); err != nil {
 		return false, err
 	}

@@ -258,6 +258,19 @@ func TestWatcher_frozen(t *testing.T) {
 	h.syncs(t, 2)
 }
 
+// TestWatcher_doubt has a query that is never answered, and somebody who knows: it begins anew at once.
+func TestWatcher_doubt(t *testing.T) {
+	t.Parallel()
+	a := newAgent(t)
+	a.frozen = true
+	w, h := watching(t, a, nil)
+	for n := range 3 {
+		h.syncs(t, n+1)
+		w.Doubt()
+	}
+	h.syncs(t, 4)
+}
+
 // TestWatcher_quiet is asked by nobody and hears of no change: the query waits.
 func TestWatcher_quiet(t *testing.T) {
 	t.Parallel()
