@@ -58,11 +58,24 @@ const StateSkipped DynoState = "skipped"
 // maxMissed bounds how many missed minutes are counted.
 const maxMissed = 1000
 
+// SetBack reports whether a schedule was seen to until a time that is to come: the clock was set back, and by more than it wavers.
+func SetBack(seenUntil, now time.Time) bool { return seenUntil.Sub(now) > SlotLate }
+
 // TakeSlots decides what becomes of the minutes that came due of a type's schedule after a time and until now. While the type is paused
 // (quantity 0, maintenance, nothing to run yet) they pass. Those that are too late are missed, and reported in one line. If the
 // run before is still going, a minute is skipped.
+//
+// A clock that was set back has the schedule go on from what it says now: minutes that were run under the same name have their record, and
+// the store runs none twice.
 func (r Rules) TakeSlots(s AppState, t DynoType, after, now time.Time, newID func() string) Slots {
 	taken := Slots{SeenUntil: now}
+	if SetBack(after, now) {
+		taken.Audits = append(taken.Audits, Audit{Action: "schedule.clock", Details: fmt.Sprintf(
+			"The clock was set back by %s or more. The schedule of %s goes on from %s; minutes that were run are not run again.",
+			after.Sub(now).Truncate(time.Second), t.Type, now.UTC().Format(time.RFC3339),
+		)})
+		return taken
+	}
 	due, missed := dueSlots(*t.Schedule, after, now)
 	if t.Quantity == 0 || s.App.Maintenance || len(due)+missed.count == 0 {
 		return taken

@@ -61,9 +61,14 @@ func TestTakeSlots(t *testing.T) {
 		"another type's run is going": {
 			nightly(func(s *dynomad.AppState) { r := going; r.TypeID = "t2"; s.Runs = []dynomad.Run{r} }), 30 * time.Second, time.Minute, "1", nil,
 		},
-		"at 0":           {nightly(func(s *dynomad.AppState) { s.Types[0].Quantity = 0 }), 0, time.Hour, "", nil},
-		"in maintenance": {nightly(func(s *dynomad.AppState) { s.App.Maintenance = true }), 0, time.Hour, "", nil},
-		"nothing to run": {nightly(func(s *dynomad.AppState) { s.Build = nil }), 0, time.Hour, "", nil},
+		"the clock was set back": {
+			nightly(), 3 * time.Hour, time.Minute, "",
+			[]string{"The clock was set back by 2h59m0s or more. The schedule of nightly goes on from 2026-11-22T12:01:00Z; minutes that were run are not run again."},
+		},
+		"the clock wavers": {nightly(), 61 * time.Second, time.Minute, "", nil},
+		"at 0":             {nightly(func(s *dynomad.AppState) { s.Types[0].Quantity = 0 }), 0, time.Hour, "", nil},
+		"in maintenance":   {nightly(func(s *dynomad.AppState) { s.App.Maintenance = true }), 0, time.Hour, "", nil},
+		"nothing to run":   {nightly(func(s *dynomad.AppState) { s.Build = nil }), 0, time.Hour, "", nil},
 		"an image of its own": {
 			nightly(func(s *dynomad.AppState) { s.Build, s.Types[0].Options = nil, &dynomad.Options{Image: "own:1"} }),
 			30 * time.Second, time.Minute, "1", nil,

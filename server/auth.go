@@ -113,7 +113,8 @@ func (l *limiter) take(key string, cost int) (left int, wait time.Duration) {
 		l.forget(now)
 		a = account{left: full, at: now}
 	}
-	a.left = min(full, a.left+float64(now.Sub(a.at))/float64(perRequest))
+	passed := max(now.Sub(a.at), 0) // a clock that was set back takes nothing away
+	a.left = min(full, a.left+float64(passed)/float64(perRequest))
 	a.at = now
 	if a.left < float64(cost) {
 		wait = time.Duration((float64(cost) - a.left) * float64(perRequest))

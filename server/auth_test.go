@@ -59,6 +59,10 @@ func TestLimiter(t *testing.T) {
 	if left, _ := l.take("a", 1); left != 2 {
 		t.Errorf("an hour later: %d left", left)
 	}
+	now = now.Add(-3 * time.Hour) // the clock is set back
+	if left, wait := l.take("a", 1); left != 1 || wait != 0 {
+		t.Errorf("three hours before: %d left, wait %s", left, wait)
+	}
 	for i := range maxAccounts + 10 {
 		l.take(fmt.Sprint(i), 1)
 		if i == maxAccounts/2 {

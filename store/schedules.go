@@ -30,7 +30,7 @@ func (s *Store) Schedules(ctx context.Context) ([]dynomad.Schedule, error) {
 }
 
 // TakeSlots sees to what has come due of a type's schedule: decide is given the app's state, the type and until when the schedule was
-// seen to, in the transaction that commits what it decides. A type that is gone is passed over.
+// seen to, in the transaction that commits what it decides. A type that is gone is passed over, and so is a minute that has a run.
 func (s *Store) TakeSlots(ctx context.Context, appID, typeID string, decide func(dynomad.AppState, dynomad.DynoType, time.Time) dynomad.Slots) error {
 	return s.write(ctx, func(ctx context.Context, tx *tx) error {
 		tx.touches(appID)
@@ -51,6 +51,13 @@ func (s *Store) TakeSlots(ctx context.Context, appID, typeID string, decide func
 		}
 		taken := decide(state, t, until)
 		for _, run := range taken.Runs {
+			made, err := one[int](ctx, tx, `SELECT count(*) FROM runs WHERE type_id = ? AND scheduled_at = ?`, run.TypeID, instant(run.Scheduled))
+			if err != nil {
+				return fmt.Errorf("look for a run: %w", err)
+			}
+			if made > 0 {
+				continue
+			}
 			if err := insertSlot(ctx, tx, appID, run); err != nil {
 				return err
 			}

@@ -72,7 +72,7 @@ func (l *lane) run(ctx context.Context) {
 	defer passes.Wait()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	next := l.Now()
+	next := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
@@ -80,7 +80,7 @@ func (l *lane) run(ctx context.Context) {
 		case <-timer.C:
 		case <-l.wake:
 		}
-		if now := l.Now(); !now.Before(next) {
+		if now := time.Now(); !now.Before(next) {
 			l.wakeAll(ctx)
 			next = now.Add(Interval)
 		}
@@ -98,7 +98,7 @@ func (l *lane) wakeAll(ctx context.Context) {
 		l.Log.Error("cannot list the apps to look at", "error", err)
 		return
 	}
-	now := l.Now()
+	now := time.Now()
 	for _, id := range ids {
 		l.mu.Lock()
 		if _, ok := l.due[id]; !ok {
@@ -112,7 +112,7 @@ func (l *lane) wakeAll(ctx context.Context) {
 func (l *lane) takeDue() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := l.Now()
+	now := time.Now()
 	var ids []string
 	for id, at := range l.due {
 		if !at.After(now) && !l.busy[id] {
@@ -132,7 +132,7 @@ func (l *lane) untilDue(next time.Time) time.Duration {
 			next = at
 		}
 	}
-	return max(next.Sub(l.Now()), 0)
+	return max(next.Sub(time.Now()), 0)
 }
 
 // visit makes one pass over an app, when there is a slot for it, and settles when to look again.
@@ -179,7 +179,7 @@ func (l *lane) finish(appID string, again time.Duration) {
 	delete(l.busy, appID)
 	l.mu.Unlock()
 	if again > 0 {
-		l.wakeAt(appID, l.Now().Add(again))
+		l.wakeAt(appID, time.Now().Add(again))
 		return
 	}
 	l.poke() // it may have been woken meanwhile

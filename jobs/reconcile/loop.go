@@ -32,7 +32,7 @@ type Config struct {
 	Services Services
 	Settings func() jobs.Settings // read at every pass: the cluster's facts may change
 	Held     func() bool          // asked before every pass: may this process write to the cluster now? nil is always
-	Now      func() time.Time
+	Now      func() time.Time     // for what is recorded; what only waits in memory does not go by the clock on the wall
 	NewID    func() string
 	Log      hclog.Logger
 }
@@ -47,13 +47,14 @@ type Loop struct {
 	mu      sync.Mutex
 	quiet   map[string]time.Time // by app or run id: when all dynos of a job that has to go were first seen to have ended
 	revoked map[string]bool      // runs that have started, and whose variables were removed
+	rolling map[string]rolling   // by app id: rollouts under way
 
 	unlisted sync.Once // tells that variables are not listed
 }
 
 // New makes a Loop; Run starts it.
 func New(c Config) *Loop {
-	l := &Loop{Config: c, quiet: map[string]time.Time{}, revoked: map[string]bool{}}
+	l := &Loop{Config: c, quiet: map[string]time.Time{}, revoked: map[string]bool{}, rolling: map[string]rolling{}}
 	l.apps, l.runs = newLane(&l.Config, "app"), newLane(&l.Config, "runs")
 	l.apps.list, l.apps.pass = c.Desired.AppIDs, l.pass
 	l.runs.list, l.runs.pass = c.Desired.AppsWithRuns, l.passRuns
@@ -62,8 +63,8 @@ func New(c Config) *Loop {
 
 // Wake has an app looked at soon. It never blocks.
 func (l *Loop) Wake(appID string) {
-	l.apps.wakeAt(appID, l.Now())
-	l.runs.wakeAt(appID, l.Now())
+	l.apps.wakeAt(appID, time.Now())
+	l.runs.wakeAt(appID, time.Now())
 }
 
 // Run looks at every app, then at those that are woken, and at every app again each Interval, until ctx ends. It returns when
@@ -86,9 +87,9 @@ func (l *Loop) endedSince(id string, ended bool, while time.Duration) bool {
 		delete(l.quiet, id)
 		return false
 	case !known:
-		l.quiet[id] = l.Now()
+		l.quiet[id] = time.Now()
 		return false
-	case l.Now().Sub(since) < while:
+	case time.Since(since) < while:
 		return false
 	}
 	delete(l.quiet, id)

@@ -39,6 +39,7 @@ func (l *Loop) register(ctx context.Context, t *target, a jobs.Action) error {
 		SpecHash: t.want.Hash, ModifyIndex: answer.ModifyIndex, EvalID: answer.EvalID, RollingOut: true,
 		FailedHash: t.Applied.FailedHash, Rollout: jobs.Rendering(t.input, t.Wanted, l.Now()),
 	}
+	l.rolledFor(t.App.ID, t.Applied.Rollout.StartedAt) // from now on
 	var audits []dynomad.Audit
 	if a.Drift {
 		audits = append(audits, dynomad.Audit{Action: "job.repair", Details: a.Text + " It was registered again."})

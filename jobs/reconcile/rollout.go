@@ -54,7 +54,7 @@ func (l *Loop) track(ctx context.Context, t *target) error {
 // its own deadline, and has none for what it cannot place.
 func (l *Loop) judge(ctx context.Context, t *target, rollout jobs.Rollout) (jobs.Rollout, error) {
 	r := &t.Applied.Rollout
-	late := !l.Now().Before(r.StartedAt.Add(l.Settings().DeployTimeout))
+	late := l.rolledFor(t.App.ID, r.StartedAt) >= l.Settings().DeployTimeout
 	if !r.Trial || (!late && !rollout.Unhealthy) {
 		return rollout, nil
 	}
@@ -80,6 +80,26 @@ func (l *Loop) judge(ctx context.Context, t *target, rollout jobs.Rollout) (jobs
 	return rollout, nil
 }
 
+// rolling is a rollout as this process has followed it.
+type rolling struct {
+	started time.Time     // as recorded
+	before  time.Duration // it had run by the clock on the wall when it was first seen
+	seen    time.Time     // when that was
+}
+
+// rolledFor tells how long a rollout has run. From when this process has seen it that is not asked of the clock on the wall, which may be
+// set: a rollout must not fail for that.
+func (l *Loop) rolledFor(appID string, started time.Time) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r, known := l.rolling[appID]
+	if !known || !r.started.Equal(started) {
+		r = rolling{started: started, before: max(l.Now().Sub(started), 0), seen: time.Now()}
+		l.rolling[appID] = r
+	}
+	return r.before + time.Since(r.seen)
+}
+
 // troubles says why a rollout's new dynos fail it.
 func (l *Loop) troubles(ctx context.Context, t target, rollout jobs.Rollout, late bool) ([]dynomad.Trouble, error) {
 	var allocs []jobs.NewAlloc
@@ -103,6 +123,9 @@ func (l *Loop) end(ctx context.Context, t target, end dynomad.RolloutEnd) error 
 	if err != nil {
 		return fmt.Errorf("recording a rollout's end: %w", err)
 	}
+	l.mu.Lock()
+	delete(l.rolling, t.App.ID)
+	l.mu.Unlock()
 	if done {
 		l.Log.Info("release "+end.Release.Status, "app", t.name, "release", t.AppState.Wanted.Version, "info", end.Release.Info)
 	}
@@ -119,7 +142,7 @@ func (l *Loop) retry(ctx context.Context, t *target) error {
 	case r.RetryAt.IsZero(): // it failed, but was not wanted any more then
 		r.RetryAt = l.Now().Add(jobs.RetryPause(r.Tries))
 		return l.save(ctx, *t)
-	case l.Now().Before(r.RetryAt):
+	case l.waits(*r) > 0:
 		return nil
 	}
 	r.Tries++
@@ -132,8 +155,17 @@ func (l *Loop) retry(ctx context.Context, t *target) error {
 
 // untilRetry gives the time until what failed is tried again; 0 if it is not.
 func (l *Loop) untilRetry(t target) time.Duration {
-	if at := t.Applied.Rollout.RetryAt; t.failed() && !at.IsZero() {
-		return max(at.Sub(l.Now()), time.Millisecond)
+	if r := t.Applied.Rollout; t.failed() && !r.RetryAt.IsZero() {
+		return max(l.waits(r), time.Millisecond)
 	}
 	return 0
+}
+
+// waits tells how long a try has to wait; not at all if that is longer than any pause: the clock was set back.
+func (l *Loop) waits(r dynomad.Rollout) time.Duration {
+	wait := max(r.RetryAt.Sub(l.Now()), 0)
+	if wait > jobs.RetryPause(r.Tries)+time.Second {
+		return 0
+	}
+	return wait
 }

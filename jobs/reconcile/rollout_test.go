@@ -80,6 +80,25 @@ func TestRollout_deadline(t *testing.T) {
 	}
 }
 
+// TestRollout_clockSet sets the clock while a release rolls out: that neither ends its time nor makes it longer.
+func TestRollout_clockSet(t *testing.T) {
+	for name, by := range map[string]time.Duration{"forward": 3 * time.Hour, "back": -3 * time.Hour} {
+		inWorldNamed(t, name, func(w *world) {
+			w.serving(1)
+			w.release("1", "slow:2")
+			synctest.Wait()
+			w.step.Add(int64(by))
+			time.Sleep(57 * time.Second)
+			synctest.Wait()
+			w.status("1", 2, dynomad.ReleasePending)
+			time.Sleep(5 * time.Second)
+			synctest.Wait()
+			w.status("1", 2, dynomad.ReleaseFailed)
+			w.running("1", "good:1", 1)
+		})
+	}
+}
+
 // TestRollout_scaleMeanwhile scales up and down while a release rolls out well or badly.
 func TestRollout_scaleMeanwhile(t *testing.T) {
 	for image, outcome := range map[string]jobs.Rollout{"good:2": succeed(), "bad:2": {State: jobs.RolloutFailed, Reason: "Its dynos ended."}} {

@@ -63,7 +63,7 @@ func (l *Loop) passRuns(ctx context.Context, appID string) (time.Duration, error
 	}
 	err = g.Wait()
 	if wanted.Deleted {
-		l.apps.wakeAt(appID, l.Now()) // it may have waited for these
+		l.apps.wakeAt(appID, time.Now()) // it may have waited for these
 	}
 	return again, err
 }

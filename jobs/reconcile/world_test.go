@@ -31,7 +31,11 @@ type world struct {
 	loop    *reconcile.Loop
 	end     func() // ends the loop that runs, as a crash would
 	ids     atomic.Int64
+	step    atomic.Int64 // by which the clock on the wall was set
 }
+
+// now is the time on the wall.
+func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.step.Load())) }
 
 // inWorld runs a test in a bubble, with every rollout a success until the test says otherwise.
 func inWorld(t *testing.T, test func(w *world)) {
@@ -74,7 +78,7 @@ func (w *world) boot() {
 	})
 	w.loop = reconcile.New(reconcile.Config{
 		Desired: w.store, Cluster: w.cluster, Live: w.view, Services: w.cluster, Settings: settings,
-		Now: time.Now, NewID: func() string { return "id-" + strconv.FormatInt(w.ids.Add(1), 10) }, Log: hclog.NewNullLogger(),
+		Now: w.now, NewID: func() string { return "id-" + strconv.FormatInt(w.ids.Add(1), 10) }, Log: hclog.NewNullLogger(),
 	})
 	w.cluster.Follow(w.view, "default")
 }

@@ -74,7 +74,7 @@ func (s *Scheduler) look(ctx context.Context) time.Duration {
 			continue // checked when it was made
 		}
 		now := s.Now()
-		if !parsed.Next(one.SeenUntil.UTC()).After(now) {
+		if !parsed.Next(one.SeenUntil.UTC()).After(now) || dynomad.SetBack(one.SeenUntil, now) {
 			s.take(ctx, one, now)
 		}
 		if next := parsed.Next(now.UTC()); !next.IsZero() {

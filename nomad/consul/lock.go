@@ -85,10 +85,14 @@ type Lock struct {
 	session string     // ours; "" is none
 	had     bool       // it was held once
 
+	wall func() time.Time // the clock on the wall
+
 	mu    sync.Mutex // guards the fields below
 	until time.Time  // it is certainly held before that
-	state string     // why it is not held, fit for anybody
-	said  string     // what was last logged
+	since time.Time  // … and from then on, both by the clock on the wall
+	ends  time.Time
+	state string // why it is not held, fit for anybody
+	said  string // what was last logged
 }
 
 // NewLock makes a lock that is not held yet.
@@ -97,21 +101,28 @@ func (c *Client) NewLock(key string, holder Holder, log hclog.Logger) *Lock {
 }
 
 func newLock(api sessions, key string, holder Holder, log hclog.Logger) *Lock {
-	return &Lock{api: api, key: key, holder: holder, log: log, state: notHeld}
+	return &Lock{api: api, key: key, holder: holder, log: log, state: notHeld, wall: time.Now}
 }
 
 // Held reports whether this process certainly holds the lock now.
 func (l *Lock) Held() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return time.Now().Before(l.until)
+	return l.held()
+}
+
+// held asks two clocks. The monotonic one stands still while the machine is suspended; the one on the wall is right after, but may be set.
+// Where they disagree the lock counts as not held until it is renewed, which is soon. l.mu is held.
+func (l *Lock) held() bool {
+	now := l.wall().Round(0)
+	return time.Now().Before(l.until) && now.Before(l.ends) && !now.Before(l.since)
 }
 
 // State says "ok" if the lock is held, else in a few words fit for anybody why not.
 func (l *Lock) State() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if time.Now().Before(l.until) {
+	if l.held() {
 		return "ok"
 	}
 	return l.state
@@ -254,13 +265,15 @@ func (l *Lock) hold(asked time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.until, l.state = asked.Add(lockTTL), notRenewed
+	l.since = l.wall().Round(0).Add(-time.Since(asked))
+	l.ends = l.since.Add(lockTTL)
 }
 
 // lose notes that the lock is not held.
 func (l *Lock) lose(state string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.until, l.state = time.Time{}, state
+	l.until, l.ends, l.state = time.Time{}, time.Time{}, state
 }
 
 // note logs what changed.

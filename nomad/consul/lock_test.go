@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -100,6 +101,32 @@ func TestLock_killed(t *testing.T) {
 		}
 		if took := time.Since(start); took < lockTTL/2 || took > LockGone+lockTTL {
 			t.Errorf("another host got the lock of a dead process after %s", took)
+		}
+	})
+}
+
+// TestLock_clocks sets the clock on the wall, or suspends the machine, which stops the other one: the lock does not count as held until it
+// was renewed.
+func TestLock_clocks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var step atomic.Int64
+		l := testLock(newKeeper(), holder("a", "1"))
+		l.wall = func() time.Time { return time.Now().Add(time.Duration(step.Load())) }
+		if err := l.Acquire(t.Context()); err != nil || !l.Held() {
+			t.Fatalf("acquiring: %v", err)
+		}
+		defer run(t, l)()
+		for _, by := range []time.Duration{3 * time.Hour, -5 * time.Hour, lockTTL, -time.Minute} {
+			step.Add(int64(by))
+			if l.Held() || l.State() == "ok" {
+				t.Errorf("held just after the clock was set by %s", by)
+			}
+			time.Sleep(lockRenew + time.Second)
+			synctest.Wait()
+			if !l.Held() {
+				t.Errorf("not held again after the clock was set by %s: %s", by, l.State())
+			}
 		}
 	})
 }
