@@ -85,6 +85,13 @@ func startDaemonOn(tb testing.TB, cluster *nomadtest.Cluster, env ...string) *da
 	if err != nil {
 		tb.Fatal(err)
 	}
+	return startProgram(tb, cluster, path, env...)
+}
+
+// startProgram is startDaemonOn with a daemon that was built otherwise.
+func startProgram(tb testing.TB, cluster *nomadtest.Cluster, path string, env ...string) *daemon {
+	tb.Helper()
+	var err error
 	dir := tb.TempDir()
 	d := &daemon{tb: tb, cluster: cluster, dir: dir, url: "http://" + freeAddr(tb), token: "root-token-of-the-test"}
 	env = append([]string{

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -79,8 +78,8 @@ func severalNodes(ctx context.Context, tb testing.TB) *nomadtest.Cluster {
 // gets no processor for a second loses requests that are counted. The cluster has no ACLs.
 func ownCluster(ctx context.Context, tb testing.TB, config nomadtest.Config) *nomadtest.Cluster {
 	tb.Helper()
-	if guarded() || os.Getenv("DYNOMAD_TEST_SOAK") == "" {
-		tb.Skip("a part of make soak")
+	if guarded() || !soak() {
+		tb.Skip("a part of make soak or make chaos")
 	}
 	cluster, err := nomadtest.Start(ctx, config)
 	if err != nil {
@@ -351,18 +350,26 @@ type failedVisit struct {
 	what         string
 }
 
-// load lets visitors come to the app until the test has ended, or its failures are asked for.
+// load lets visitors come to the app until the test has ended, or its failures are asked for, but for no longer than 3 minutes.
 func (n served) load(visitors int) *visitLoad {
-	ctx, cancel := context.WithTimeout(n.tb.Context(), 3*time.Minute)
+	return n.loadPage(visitors, 3*time.Minute, "/", func(string) error { return nil })
+}
+
+// loadPage is load for a page, which may be checked, and for another time.
+func (n served) loadPage(visitors int, most time.Duration, page string, check func(body string) error) *visitLoad {
+	ctx, cancel := context.WithTimeout(n.tb.Context(), most)
 	l := &visitLoad{start: time.Now()}
 	var wg sync.WaitGroup
 	for range visitors {
 		wg.Go(func() {
 			for ctx.Err() == nil {
 				began := time.Now()
-				status, body, err := n.visit(ctx, n.app, "/")
+				status, body, err := n.visit(ctx, n.app, page)
 				if ctx.Err() != nil {
 					return
+				}
+				if err == nil && status == http.StatusOK {
+					err = check(body)
 				}
 				l.note(began, status, body, err)
 			}

@@ -1,0 +1,229 @@
+//go:build integration
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	nomadapi "github.com/hashicorp/nomad/api"
+
+	"github.com/dynomad/dynomad/nomad/nomadtest"
+)
+
+// fault is what is done to a part, and how it ends.
+type fault struct {
+	what       string
+	begin, end func() error
+}
+
+// longestFault is below what Nomad takes to give a node up, and Consul a session: then nothing has to be given up, and visitors must not
+// notice anything.
+const longestFault = 4500 * time.Millisecond
+
+// rightWithin is what the view may take to be right after the last fault.
+const rightWithin = 15 * time.Second
+
+// mayhem is chaos in which everything can fail: the daemon, Nomad's servers and clients, Consul, and the wires between them.
+type mayhem struct {
+	*chaos
+	faults []fault
+	at     []int         // before which writes a fault begins
+	under  chan struct{} // closed when the fault under way has ended; nil if there is none
+	seen   map[string]int
+}
+
+// TestCluster_faults makes writes of all kinds while one part after the other is killed, paused, slow, cut off or half open, and the daemon
+// is killed at any moment of that. What was acknowledged is there afterwards, the cluster comes to be exactly that, an app that nobody
+// changes is served throughout, the jobs of others are not touched, and the view is right soon after the last fault.
+//
+// DYNOMAD_TEST_SEED replays one, DYNOMAD_TEST_WRITES says how long it is.
+func TestCluster_faults(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), 25*time.Minute)
+	defer cancel()
+	cluster := severalNodes(ctx, t)
+	nomad, consul := wireTo(t, cluster.Servers[0].Addr()), wireTo(t, cluster.ConsulAddr())
+	n := chaosWrites(120)
+	p := chaosPlan{apps: 3, writes: n, kills: n / 10, checks: 2, pause: 800 * time.Millisecond, settle: 4 * time.Minute}
+	m := &mayhem{seen: map[string]int{}}
+	m.chaos = newChaos(t, cluster, "faults", p, "NOMAD_ADDR=http://"+nomad.Addr(), "CONSUL_HTTP_ADDR="+consul.Addr())
+	m.faults = slices.Concat(m.processFaults(ctx, cluster), wireFaults("nomad", nomad), wireFaults("consul", consul))
+	r := m.random(p.writes + 1)
+	for range n / 5 {
+		m.at = append(m.at, r.IntN(n))
+	}
+	stranger := aStranger(t, cluster.NomadClient())
+	steady := m.steady()
+	visits := steady.loadPage(2, 24*time.Minute, "/env", ofSteady)
+
+	each := n / p.checks
+	for i := range n {
+		if slices.Contains(m.at, i) {
+			m.begin(i)
+		}
+		m.step(i)
+		if (i+1)%each == 0 || i+1 == n {
+			m.ended()
+			m.settleKill()
+			last := time.Now()
+			steady.right(rightWithin)
+			t.Logf("the view was right %s after the last fault", time.Since(last).Round(10*time.Millisecond))
+			m.check()
+		}
+	}
+	t.Logf("faults: %v; %d writes, %d cut off (%d of those had been made), %d kills of the daemon", m.seen, n, m.cut, m.made, m.killed)
+	visits.wantNone(t)
+	stranger()
+	m.deleteAll()
+}
+
+// processFaults are the kills and pauses of all processes but the daemon's kills.
+func (m *mayhem) processFaults(ctx context.Context, cluster *nomadtest.Cluster) []fault {
+	all := []fault{{"daemon paused", func() error { return m.process.Pause() }, func() error { return m.process.Continue() }}}
+	add := func(name string, p *nomadtest.Process) {
+		all = append(
+			all,
+			fault{name + " killed", p.Kill, func() error { return p.Restart(ctx) }},
+			fault{name + " paused", p.Pause, p.Continue},
+		)
+	}
+	for _, a := range cluster.Servers {
+		add(a.Name(), a.Process)
+	}
+	for _, a := range cluster.Clients {
+		add(a.Name(), a.Process)
+	}
+	add("consul", cluster.Consul)
+	return all
+}
+
+// wireFaults are what can be wrong with the wire between the daemon and a part.
+func wireFaults(part string, w *nomadtest.Wire) []fault {
+	heal := func() error { w.Heal(); return nil }
+	does := func(what string, f func()) fault {
+		return fault{part + "'s wire " + what, func() error { f(); return nil }, heal}
+	}
+	return []fault{
+		does("slow", func() { w.Slow(300*time.Millisecond, 50_000) }),
+		does("cut", w.Cut),
+		does("swallows", w.Swallow),
+		does("forgets its connections", w.Forget),
+	}
+}
+
+// begin begins a fault, which ends by itself.
+func (m *mayhem) begin(i int) {
+	m.tb.Helper()
+	m.ended()
+	m.settleKill()
+	r := m.random(i + 2_000_000)
+	f := m.faults[r.IntN(len(m.faults))]
+	lasts := 500*time.Millisecond + rand.N(longestFault-500*time.Millisecond) // clocks differ from run to run, too
+	m.tb.Logf("%d: %s for %s", i, f.what, lasts.Round(10*time.Millisecond))
+	m.seen[f.what]++
+	if err := f.begin(); err != nil {
+		m.tb.Fatalf("%s: %v", f.what, err)
+	}
+	done := make(chan struct{})
+	m.under = done
+	time.AfterFunc(lasts, func() {
+		defer close(done)
+		if err := f.end(); err != nil {
+			m.tb.Errorf("the end of %s: %v", f.what, err)
+		}
+	})
+}
+
+// ended waits for the end of the fault under way.
+func (m *mayhem) ended() {
+	if m.under != nil {
+		<-m.under
+		m.under = nil
+	}
+}
+
+// mark is what the dynos of the steady app have in their environment.
+const mark = "of-the-steady-app"
+
+// steady makes an app that is served while all else happens.
+func (m *mayhem) steady() served {
+	m.tb.Helper()
+	const app = "steady-default"
+	m.do(http.MethodPost, "/apps", `{"name":"steady"}`, http.StatusCreated, nil)
+	m.do(http.MethodPatch, "/apps/"+app+"/config-vars", `{"MARK":"`+mark+`"}`, http.StatusOK, nil)
+	m.do(http.MethodPost, "/apps/"+app+"/formation", `{"type":"web","quantity":2,"healthcheck":"/health"}`, http.StatusOK, nil)
+	m.do(http.MethodPost, "/apps/"+app+"/builds", `{"url":"`+m.image+`"}`, http.StatusCreated, nil)
+	m.waitRelease(app, 2, "succeeded")
+	m.waitSettled(app, 2)
+	m.page(app, "/")
+	return served{m.daemon, app}
+}
+
+// ofSteady wants a page of environment variables to be of a dyno of the steady app, with its config vars.
+func ofSteady(body string) error {
+	var env map[string]string
+	if err := json.Unmarshal([]byte(body), &env); err != nil {
+		return err
+	}
+	if env["DYNOMAD_APP"] != "steady-default" || env["DYNOMAD_RELEASE"] != "v2" || env["MARK"] != mark || env["A"]+env["B"]+env["C"] != "" {
+		return fmt.Errorf("a dyno of %s %s with MARK %q", env["DYNOMAD_APP"], env["DYNOMAD_RELEASE"], env["MARK"])
+	}
+	return nil
+}
+
+// aStranger registers a job that is not ours, and gives what wants it untouched.
+func aStranger(tb testing.TB, nomad *nomadapi.Client) (untouched func()) {
+	tb.Helper()
+	job := nomadapi.NewServiceJob("faults-stranger", "faults-stranger", "global", 50).AddDatacenter("*").AddTaskGroup(
+		nomadapi.NewTaskGroup("g", 0).AddTask(nomadapi.NewTask("t", "docker").SetConfig("image", "none")))
+	if _, _, err := nomad.Jobs().Register(job, nil); err != nil {
+		tb.Fatal(err)
+	}
+	read := func() *nomadapi.Job {
+		now, _, err := nomad.Jobs().Info("faults-stranger", nil)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return now
+	}
+	before := read()
+	return func() {
+		tb.Helper()
+		if err := touched(before, read()); err != nil {
+			tb.Error(err)
+		}
+		if _, _, err := nomad.Jobs().Deregister("faults-stranger", true, nil); err != nil {
+			tb.Error(err)
+		}
+	}
+}
+
+// touched tells whether somebody registered or stopped a job.
+func touched(before, after *nomadapi.Job) error {
+	if *before.JobModifyIndex != *after.JobModifyIndex || *before.Version != *after.Version || *after.Stop {
+		return fmt.Errorf("a job that is not ours was touched: it is version %d at %d, and was %d at %d",
+			*after.Version, *after.JobModifyIndex, *before.Version, *before.JobModifyIndex)
+	}
+	return nil
+}
+
+func wireTo(tb testing.TB, target string) *nomadtest.Wire {
+	tb.Helper()
+	w, err := nomadtest.NewWire(tb.Context(), target)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := w.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return w
+}
