@@ -82,7 +82,7 @@ size "gp2" {
 func TestCluster_chaos(t *testing.T) {
 	t.Parallel()
 	c := newChaos(t, shared.Cluster(t), "chaos", plan())
-	each := c.plan.writes / c.plan.checks
+	each := max(c.plan.writes/c.plan.checks, 1)
 	for i := range c.plan.writes {
 		c.step(i)
 		if (i+1)%each == 0 || i+1 == c.plan.writes {

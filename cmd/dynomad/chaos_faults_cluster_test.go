@@ -63,7 +63,7 @@ func TestCluster_faults(t *testing.T) {
 	steady := m.steady()
 	visits := steady.loadPage(2, 24*time.Minute, "/env", ofSteady)
 
-	each := n / p.checks
+	each := max(n/p.checks, 1)
 	for i := range n {
 		if slices.Contains(m.at, i) {
 			m.begin(i)

@@ -173,7 +173,11 @@ func (s *slowClient) linger(ctx context.Context) {
 	if s.more != "" {
 		go s.trickle(ctx)
 	}
-	if s.answers == 0 {
+	switch {
+	case s.answers == 0 && s.within == 0:
+		<-ctx.Done()
+		return
+	case s.answers == 0:
 		s.lookForReset(ctx)
 		return
 	}
