@@ -132,7 +132,7 @@ func (l *lane) untilDue(next time.Time) time.Duration {
 			next = at
 		}
 	}
-	return max(next.Sub(time.Now()), 0)
+	return max(time.Until(next), 0)
 }
 
 // visit makes one pass over an app, when there is a slot for it, and settles when to look again.
