@@ -21,7 +21,10 @@ const (
 )
 
 // Client is one Consul cluster, by way of one of its agents.
-type Client struct{ api *api.Client }
+type Client struct {
+	api   *api.Client
+	pings *api.Client // with connections of its own; see Ping
+}
 
 // New makes a client. A nil config is read from the environment (CONSUL_HTTP_ADDR, CONSUL_HTTP_TOKEN …), as Consul's own
 // command does.
@@ -29,19 +32,26 @@ func New(config *api.Config) (*Client, error) {
 	if config == nil {
 		config = api.DefaultConfig()
 	}
+	own := *config // NewClient changes what it is given
+	own.Transport = nil
+	pings, err := api.NewClient(&own)
+	if err != nil {
+		return nil, err
+	}
 	c, err := api.NewClient(config)
 	if err != nil {
 		return nil, err
 	}
-	return &Client{api: c}, nil
+	return &Client{api: c, pings: pings}, nil
 }
 
-// Ping asks whether Consul answers and has a leader.
+// Ping asks whether Consul answers and has a leader. It has a connection that nobody else uses, so that it is as old as those that are
+// followed: when a firewall forgets them, this one is silent, too.
 func (c *Client) Ping(ctx context.Context) error {
 	ctx, done := context.WithTimeout(ctx, callTimeout)
 	defer done()
 	var leader string
-	_, err := c.api.Raw().Query("/v1/status/leader", &leader, (&api.QueryOptions{}).WithContext(ctx))
+	_, err := c.pings.Raw().Query("/v1/status/leader", &leader, (&api.QueryOptions{}).WithContext(ctx))
 	if err == nil && leader == "" {
 		return unavailable(nil, "Consul has no leader.")
 	}
