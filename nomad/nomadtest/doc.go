@@ -25,6 +25,11 @@
 // Something that is missing (a binary, Docker) is a failure and never a skip: a green run that tested nothing is the
 // worst outcome.
 //
+// # Without a cluster
+//
+// Fake is a cluster in memory, as the loop sees one; Sim is the same with HTTP in front, so that the whole daemon runs against it.
+// Contract holds both, and the real one, to the same.
+//
 // # What is left afterwards
 //
 // Close ends all that the cluster caused: jobs, containers, Nomad's helper processes, mounts, the data directory. A

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/nomad/api"
 
@@ -15,7 +16,7 @@ import (
 )
 
 // Fake is a cluster in memory: Nomad and Consul as the loop sees them, and a feed for the view. It does what was seen of the
-// real ones, as far as Contract says, and only when it is told to: there is no goroutine and no clock in it.
+// real ones, as far as Contract says, and only when it is told to: there is no goroutine in it, and no clock unless it is a Sim's.
 type Fake struct {
 	mu        sync.Mutex
 	onCall    func(context.Context, Call) error
@@ -29,6 +30,8 @@ type Fake struct {
 	calls     []Call
 	away      bool
 	feed      feed
+	observe   func(fakeChange)             // is told what happens, with mu held
+	clock     func() time.Time             // nil is none: all times are 0
 	env       map[string]map[string]string // what the last process of a batch job was started with, by namespace and id
 	started   map[string]int               // how many allocations of batch jobs have run, by namespace and id
 }

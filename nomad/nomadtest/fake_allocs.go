@@ -5,16 +5,22 @@ import "context"
 // StopAlloc has an allocation replaced: it ends, and another one with its index starts.
 func (f *Fake) StopAlloc(ctx context.Context, namespace, id string) error {
 	return f.call(ctx, "StopAlloc", fakeKey(namespace, id), func() error {
-		a := f.feed.allocs[id]
-		if a == nil || a.Stopping() {
-			return nil
-		}
-		f.stop(a)
-		if j := f.jobs[fakeKey(a.Namespace, a.JobID)]; j != nil {
-			f.start(j, a.Group, int(a.Index), a.number)
+		if a := f.feed.allocs[id]; a != nil {
+			f.replace(a)
 		}
 		return nil
 	})
+}
+
+// replace has an allocation end and another one with its index start, unless it ends already. f.mu is held.
+func (f *Fake) replace(a *fakeAlloc) {
+	if a.Stopping() {
+		return
+	}
+	f.stop(a)
+	if j := f.jobs[fakeKey(a.Namespace, a.JobID)]; j != nil {
+		f.start(j, a.Group, int(a.Index), a.number)
+	}
 }
 
 // Allocs gives the ids of a job's allocations that are up, by index.

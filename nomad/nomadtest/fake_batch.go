@@ -1,9 +1,7 @@
 package nomadtest
 
 import (
-	"cmp"
 	"maps"
-	"slices"
 	"strings"
 
 	"github.com/hashicorp/nomad/api"
@@ -23,8 +21,8 @@ func (f *Fake) placeBatch(j *fakeJob) {
 	}
 	for group, content := range j.versions[*j.spec.Version].Groups {
 		have := 0
-		for _, a := range f.feed.allocs {
-			if fakeKey(a.Namespace, a.JobID) == fakeKey(*j.spec.Namespace, *j.spec.ID) && a.Desired == api.AllocDesiredStatusRun {
+		for _, a := range f.feed.ofJob[fakeKey(*j.spec.Namespace, *j.spec.ID)] {
+			if a.Desired == api.AllocDesiredStatusRun {
 				have++
 			}
 		}
@@ -37,14 +35,18 @@ func (f *Fake) placeBatch(j *fakeJob) {
 
 // startGranted starts the processes of allocations that waited for their variable. f.mu is held.
 func (f *Fake) startGranted(namespace string) {
-	for _, a := range f.feed.allocs {
-		if !a.Batch || a.Namespace != namespace || a.Client != api.AllocClientStatusPending || a.Stopping() {
+	for id, a := range f.feed.waiting {
+		if a.Ended() || a.Stopping() {
+			delete(f.feed.waiting, id)
+			continue
+		}
+		if a.Namespace != namespace || a.Client != api.AllocClientStatusPending {
 			continue
 		}
 		for key, items := range f.variables {
 			if namespaceOf(key) == namespace && strings.HasSuffix(key, "/"+a.ID) {
 				f.env[fakeKey(namespace, a.JobID)] = maps.Clone(items)
-				a.Client, a.Task = api.AllocClientStatusRunning, jobs.TaskSummary{State: "running", Started: 1}
+				a.Client, a.Task = api.AllocClientStatusRunning, jobs.TaskSummary{State: "running", Started: max(f.nanos(), 1)}
 				f.started[fakeKey(namespace, a.JobID)]++
 				f.tellAlloc(a)
 				break
@@ -150,11 +152,8 @@ func (f *Fake) allAllocs(id string) []jobs.Alloc {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var all []jobs.Alloc
-	for _, a := range f.feed.allocs {
-		if fakeKey(a.Namespace, a.JobID) == fakeKey("", id) {
-			all = append(all, a.Alloc)
-		}
+	for _, a := range f.feed.ofJob[fakeKey("", id)] {
+		all = append(all, a.Alloc)
 	}
-	slices.SortFunc(all, func(a, b jobs.Alloc) int { return cmp.Or(cmp.Compare(len(a.ID), len(b.ID)), cmp.Compare(a.ID, b.ID)) })
 	return all
 }

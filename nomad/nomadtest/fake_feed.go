@@ -23,12 +23,28 @@ type feed struct {
 	held      bool
 	queue     []jobs.Delta
 	allocs    map[string]*fakeAlloc
+	order     []*fakeAlloc            // the same, oldest first
+	ofJob     map[string][]*fakeAlloc // the same by namespace and job, oldest first
+	waiting   map[string]*fakeAlloc   // of those, the ones of batch jobs that may wait for a variable
+
+	namespaces map[string]bool // that have had an allocation
 }
 
 // fakeAlloc is an allocation and what it runs.
 type fakeAlloc struct {
 	jobs.Alloc
-	number uint64
+	number    uint64
+	created   uint64 // Nomad's CreateIndex
+	forgotten bool   // its job was purged: Nomad tells of it no more
+}
+
+// fakeChange is something that Nomad tells of: a job's new state, an allocation's, or that a job is gone.
+type fakeChange struct {
+	namespace string
+	index     uint64
+	job       *fakeJob
+	alloc     *fakeAlloc
+	removed   string // a job's id
 }
 
 func (fd *feed) tell(namespace string, d jobs.Delta) {
@@ -105,6 +121,21 @@ func (f *Fake) snapshot() jobs.Snapshot {
 	return s
 }
 
+// observed passes on what happened. f.mu is held.
+func (f *Fake) observed(c fakeChange) {
+	if f.observe != nil {
+		f.observe(c)
+	}
+}
+
+// nanos gives the time, 0 if there is no clock. f.mu is held.
+func (f *Fake) nanos() int64 {
+	if f.clock == nil {
+		return 0
+	}
+	return f.clock().UnixNano()
+}
+
 func (f *Fake) tellJob(j *fakeJob) {
 	info, content := jobs.InfoFromJob(j.spec), j.versions[*j.spec.Version]
 	delta := jobs.Delta{Job: &info}
@@ -112,18 +143,23 @@ func (f *Fake) tellJob(j *fakeJob) {
 		delta.Content = &content
 	}
 	f.feed.tell(info.Namespace, delta)
+	f.observed(fakeChange{namespace: info.Namespace, index: info.ModifyIndex, job: j})
 }
 
 func (f *Fake) tellAlloc(a *fakeAlloc) {
 	a.ModifyIndex = f.next()
+	if f.clock != nil {
+		a.Modified = f.nanos()
+	}
 	alloc := a.Alloc
 	f.feed.tell(a.Namespace, jobs.Delta{Alloc: &alloc})
+	f.observed(fakeChange{namespace: a.Namespace, index: a.ModifyIndex, alloc: a})
 }
 
 // live visits the allocations of a job that were not told to end.
 func (f *Fake) live(key string, visit func(*fakeAlloc)) {
-	for _, a := range f.feed.allocs {
-		if fakeKey(a.Namespace, a.JobID) == key && a.Desired == api.AllocDesiredStatusRun && !a.Ended() {
+	for _, a := range f.feed.ofJob[key] {
+		if a.Desired == api.AllocDesiredStatusRun && !a.Ended() {
 			visit(a)
 		}
 	}
@@ -157,17 +193,26 @@ func (f *Fake) place(j *fakeJob) bool {
 
 func (f *Fake) start(j *fakeJob, group string, index int, number uint64) {
 	if f.feed.allocs == nil {
-		f.feed.allocs = map[string]*fakeAlloc{}
+		f.feed.allocs, f.feed.ofJob, f.feed.waiting = map[string]*fakeAlloc{}, map[string][]*fakeAlloc{}, map[string]*fakeAlloc{}
+		f.feed.namespaces = map[string]bool{}
 	}
-	a := &fakeAlloc{number: number, Alloc: jobs.Alloc{
-		ID: fmt.Sprintf("alloc-%d", f.next()), Namespace: *j.spec.Namespace, JobID: *j.spec.ID, Group: group,
-		JobVersion: *j.spec.Version, VersionKnown: true, Index: int32(index), //nolint:gosec // counts are small
+	created := f.next()
+	a := &fakeAlloc{number: number, created: created, Alloc: jobs.Alloc{
+		ID: fmt.Sprintf("%08x-0000-4000-8000-%012x", created, created), Namespace: *j.spec.Namespace, JobID: *j.spec.ID, Group: group,
+		JobVersion: *j.spec.Version, VersionKnown: true, Index: int32(index), Created: f.nanos(), //nolint:gosec // counts are small
 		Desired: api.AllocDesiredStatusRun, Client: api.AllocClientStatusRunning,
 	}}
+	if f.clock != nil {
+		a.NodeID, a.NodeName = simNode(created)
+		a.Task = jobs.TaskSummary{State: "running", Started: a.Created}
+	}
 	if isBatch(j.spec) {
 		a.Batch, a.Client, a.Task = true, api.AllocClientStatusPending, jobs.TaskSummary{State: "pending", Missing: true}
+		f.feed.waiting[a.ID] = a
 	}
-	f.feed.allocs[a.ID] = a
+	key := fakeKey(a.Namespace, a.JobID)
+	f.feed.namespaces[a.Namespace], f.feed.order = true, append(f.feed.order, a)
+	f.feed.allocs[a.ID], f.feed.ofJob[key] = a, append(f.feed.ofJob[key], a)
 	f.tellAlloc(a)
 }
 

@@ -15,6 +15,7 @@ type fakeJob struct {
 	stable      *api.Job                 // the last one that was rolled out well
 	deployments map[uint64]*jobs.Rollout // by the JobModifyIndex that they roll out
 	versions    map[uint64]jobs.VersionContent
+	specs       []*api.Job // every version, oldest first
 }
 
 func (f *Fake) next() uint64 { f.index++; return f.index }
@@ -42,9 +43,7 @@ func (f *Fake) store(j *fakeJob, spec *api.Job) uint64 {
 	index := f.next()
 	spec.JobModifyIndex = &index
 	j.spec = spec
-	j.versions[*spec.Version] = jobs.VersionContent{
-		JobID: *spec.ID, CreateIndex: *spec.CreateIndex, Version: *spec.Version, Groups: jobs.Content(spec),
-	}
+	j.keep(spec)
 	f.tellJob(j)
 	switch {
 	case isBatch(spec):
@@ -53,6 +52,14 @@ func (f *Fake) store(j *fakeJob, spec *api.Job) uint64 {
 		f.begin(j)
 	}
 	return index
+}
+
+// keep keeps a version of the job.
+func (j *fakeJob) keep(spec *api.Job) {
+	j.versions[*spec.Version] = jobs.VersionContent{
+		JobID: *spec.ID, CreateIndex: *spec.CreateIndex, Version: *spec.Version, Groups: jobs.Content(spec),
+	}
+	j.specs = append(j.specs, spec)
 }
 
 // begin starts a deployment and, if that is known, ends it.
@@ -69,6 +76,7 @@ func (f *Fake) finish(j *fakeJob, rollout jobs.Rollout) {
 	case jobs.RolloutRunning:
 		return
 	case jobs.RolloutSucceeded:
+		j.spec.Stable = new(true)
 		j.stable = cloneJob(j.spec)
 		f.replaceAllocs(j)
 	case jobs.RolloutFailed:
@@ -81,9 +89,7 @@ func (f *Fake) finish(j *fakeJob, rollout jobs.Rollout) {
 		j.spec = back
 		index := f.next()
 		back.JobModifyIndex = &index
-		j.versions[*back.Version] = jobs.VersionContent{
-			JobID: *back.ID, CreateIndex: *back.CreateIndex, Version: *back.Version, Groups: jobs.Content(back),
-		}
+		j.keep(back)
 		j.deployments[index] = &jobs.Rollout{State: jobs.RolloutSucceeded}
 		f.tellJob(j)
 		f.place(j)
@@ -104,7 +110,11 @@ func (f *Fake) purge(key string) {
 	}
 	f.stopAllocs(key, func(fakeAlloc) bool { return true })
 	delete(f.jobs, key)
+	for _, a := range f.feed.ofJob[key] {
+		a.forgotten = true
+	}
 	f.feed.tell(namespaceOf(key), jobs.Delta{Removed: *j.spec.ID})
+	f.observed(fakeChange{namespace: namespaceOf(key), index: f.next(), removed: *j.spec.ID})
 }
 
 // Finish ends the running deployment of a job of the default namespace.
@@ -141,17 +151,18 @@ func (f *Fake) Stop(id string) {
 // stopJob stops a job that is there. f.mu is held.
 func (f *Fake) stopJob(key string) {
 	j := f.jobs[key]
-	index := f.next()
-	j.spec.Stop, j.spec.JobModifyIndex = new(true), &index
-	j.spec.Version = new(*j.spec.Version + 1)
+	spec := cloneJob(j.spec)
+	spec.Stop, spec.JobModifyIndex, spec.Version = new(true), new(f.next()), new(*j.spec.Version+1)
+	j.spec = spec
+	j.keep(spec)
 	f.stopAllocs(key, func(fakeAlloc) bool { return true })
 	f.tellJob(j)
 }
 
 // ended reports whether all allocations of a job have. f.mu is held.
 func (f *Fake) ended(key string) bool {
-	for _, a := range f.feed.allocs {
-		if fakeKey(a.Namespace, a.JobID) == key && !a.Ended() {
+	for _, a := range f.feed.ofJob[key] {
+		if !a.Ended() {
 			return false
 		}
 	}
@@ -216,7 +227,7 @@ func cloneJob(job *api.Job) *api.Job {
 func sameSpec(a, b *api.Job) bool {
 	bare := func(job *api.Job) string {
 		job = cloneJob(job)
-		job.Namespace, job.Stop, job.Version, job.CreateIndex, job.JobModifyIndex = nil, nil, nil, nil, nil
+		job.Namespace, job.Stop, job.Stable, job.Version, job.CreateIndex, job.JobModifyIndex = nil, nil, nil, nil, nil, nil
 		text, _ := json.Marshal(job) //nolint:errchkjson // a job is plain data
 		return string(text)
 	}

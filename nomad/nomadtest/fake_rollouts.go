@@ -3,6 +3,7 @@ package nomadtest
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/dynomad/dynomad"
 	"github.com/dynomad/dynomad/jobs"
@@ -27,7 +28,9 @@ func (f *Fake) Rollout(ctx context.Context, namespace, id string, applied dynoma
 	return rollout, err
 }
 
-func deploymentID(key string, index uint64) string { return fmt.Sprintf("%s@%d", key, index) }
+func deploymentID(key string, index uint64) string {
+	return fmt.Sprintf("%s@%d", strings.ReplaceAll(key, "/", "."), index)
+}
 
 // sick lists the allocations of a job that Sicken made unhealthy. f.mu is held.
 func (f *Fake) sick(key string) []jobs.NewAlloc {
