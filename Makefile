@@ -69,8 +69,9 @@ golden: ## write the golden files anew and show what changed
 	git diff --stat -- testdata server/openapi
 
 .PHONY: bench
-bench: setup tools ## benchmarks, at last beside Nomad on a cluster with 200 dynos
+bench: setup tools ## benchmarks: also of 100,000 dynos on a simulated cluster, and beside Nomad on one with 200
 	$(GO) test -run '^$$' -bench . -benchmem $(PKGS)
+	DYNOMAD_TEST_BENCH=1 $(GO) test -run '^$$' -bench Scale -benchtime 1x -timeout 20m ./cmd/dynomad
 	DYNOMAD_TEST_BENCH=1 $(GO) test -tags integration -run '^$$' -bench Cluster -benchtime 1x -timeout 20m ./cmd/dynomad
 
 .PHONY: soak
