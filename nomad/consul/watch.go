@@ -45,19 +45,21 @@ type Watcher struct {
 	grace  time.Duration // that Consul may take to answer beyond that
 
 	mu       sync.Mutex
-	critical map[string]string  // allocation -> output of its failing check
-	passing  map[string]bool    // as of the last read of its service
-	service  map[string]string  // allocation -> its service, while its check is known
-	queue    map[string]bool    // services to read
-	giveUp   context.CancelFunc // ends what is followed now
-	resyncs  int                // how often all was read: what was asked before says nothing after
+	critical map[string]string          // allocation -> output of its failing check
+	passing  map[string]bool            // as of the last read of its service
+	service  map[string]string          // allocation -> its service, while its check is known
+	of       map[string]map[string]bool // the same, by service
+	queue    map[string]bool            // services to read
+	giveUp   context.CancelFunc         // ends what is followed now
+	resyncs  int                        // how often all was read: what was asked before says nothing after
 }
 
 // NewWatcher makes a Watcher; Run starts it.
 func NewWatcher(client *Client, sink Sink, log hclog.Logger) *Watcher {
 	return &Watcher{
 		client: client, sink: sink, log: log, asked: make(chan struct{}, 1), wait: waitTime, relist: relist, grace: callTimeout,
-		critical: map[string]string{}, passing: map[string]bool{}, service: map[string]string{}, queue: map[string]bool{},
+		critical: map[string]string{}, passing: map[string]bool{}, service: map[string]string{}, of: map[string]map[string]bool{},
+		queue: map[string]bool{},
 	}
 }
 
@@ -144,23 +146,20 @@ func (w *Watcher) once(ctx context.Context) (synced bool, err error) {
 
 // criticalAfter waits for the critical checks to change. Consul answers within the wait and a sixteenth of it; a half-open
 // connection or a frozen agent gives no error, only silence.
-func (w *Watcher) criticalAfter(ctx context.Context, index uint64, wait time.Duration) (api.HealthChecks, uint64, error) {
+func (w *Watcher) criticalAfter(ctx context.Context, index uint64, wait time.Duration) ([]check, uint64, error) {
 	wait = max(wait, time.Millisecond) // 0 is five minutes to Consul
 	ctx, done := context.WithTimeout(ctx, wait+wait/16+w.grace)
 	defer done()
 	q := &api.QueryOptions{WaitIndex: index, WaitTime: wait}
-	checks, meta, err := w.client.api.Health().State(api.HealthCritical, q.WithContext(ctx))
-	if err != nil {
-		return nil, 0, err
-	}
-	return checks, max(meta.LastIndex, 1), nil
+	checks, index, err := w.client.checks(api.HealthCritical, q.WithContext(ctx))
+	return checks, max(index, 1), err
 }
 
 // resync reads every check of the cluster in one request.
 func (w *Watcher) resync(ctx context.Context) error {
 	ctx, done := context.WithTimeout(ctx, callTimeout)
 	defer done()
-	checks, _, err := w.client.api.Health().State(api.HealthAny, (&api.QueryOptions{}).WithContext(ctx))
+	checks, _, err := w.client.checks(api.HealthAny, (&api.QueryOptions{}).WithContext(ctx))
 	if err != nil {
 		return translate("listing checks", err)
 	}
@@ -170,6 +169,7 @@ func (w *Watcher) resync(ctx context.Context) error {
 	clear(w.critical)
 	clear(w.passing)
 	clear(w.service)
+	clear(w.of)
 	for _, c := range checks {
 		w.note(c, sick)
 	}
@@ -178,16 +178,21 @@ func (w *Watcher) resync(ctx context.Context) error {
 		all[alloc] = w.health(alloc)
 	}
 	w.sink.ResetHealth(all)
-	unsure := w.unsure()
+	unsure := map[string]bool{}
+	for service := range w.of {
+		unsure[service] = w.unsure(service)
+	}
 	w.mu.Unlock()
-	for service := range unsure {
-		w.Ask(service)
+	for service, ask := range unsure {
+		if ask {
+			w.Ask(service)
+		}
 	}
 	return nil
 }
 
 // sickNodes gives the nodes whose own checks fail: Consul counts that against every service on them.
-func sickNodes(checks api.HealthChecks) map[string]bool {
+func sickNodes(checks []check) map[string]bool {
 	sick := map[string]bool{}
 	for _, c := range checks {
 		if c.ServiceID == "" && c.Status == api.HealthCritical {
@@ -198,12 +203,12 @@ func sickNodes(checks api.HealthChecks) map[string]bool {
 }
 
 // note takes one check. w.mu is held.
-func (w *Watcher) note(c *api.HealthCheck, sick map[string]bool) {
+func (w *Watcher) note(c check, sick map[string]bool) {
 	alloc := allocOf(c.ServiceID)
 	if alloc == "" {
 		return
 	}
-	w.service[alloc] = c.ServiceName
+	w.join(alloc, c.ServiceName)
 	switch {
 	case sick[c.Node]:
 		w.critical[alloc] = lostNode + c.Node
@@ -224,11 +229,11 @@ func (w *Watcher) health(alloc string) jobs.Health {
 
 // takeCritical takes a new list of all critical checks. Those that entered are known to fail; those that left are read,
 // because not being critical is not yet passing. Until that answer they are told of as they were, not as unknown.
-func (w *Watcher) takeCritical(ctx context.Context, checks api.HealthChecks) error {
+func (w *Watcher) takeCritical(ctx context.Context, checks []check) error {
 	if len(sickNodes(checks)) > 0 || w.hadSickNode() {
 		return w.resync(ctx)
 	}
-	now := map[string]*api.HealthCheck{}
+	now := map[string]check{}
 	for _, c := range checks {
 		if alloc := allocOf(c.ServiceID); alloc != "" {
 			now[alloc] = c
@@ -238,14 +243,15 @@ func (w *Watcher) takeCritical(ctx context.Context, checks api.HealthChecks) err
 	left := map[string]bool{}
 	w.mu.Lock()
 	for alloc := range w.critical {
-		if now[alloc] == nil {
+		if _, still := now[alloc]; !still {
 			delete(w.critical, alloc)
 			delete(w.passing, alloc)
 			left[w.service[alloc]] = true
 		}
 	}
 	for alloc, c := range now {
-		w.critical[alloc], w.service[alloc] = oneLine(c.Output), c.ServiceName
+		w.critical[alloc] = oneLine(c.Output)
+		w.join(alloc, c.ServiceName)
 		delete(w.passing, alloc)
 		changed[alloc] = w.health(alloc)
 	}
@@ -313,7 +319,7 @@ func (w *Watcher) readService(ctx context.Context, service string) error {
 	if !stale {
 		w.sink.SetHealth(w.takeEntries(service, entries))
 	}
-	unsure := w.unsure()[service]
+	unsure := w.unsure(service)
 	w.mu.Unlock()
 	switch {
 	case stale:
@@ -324,32 +330,50 @@ func (w *Watcher) readService(ctx context.Context, service string) error {
 	return nil
 }
 
-// unsure gives the services with an instance that neither passes nor is on the list of critical checks: nothing else tells
+// join notes which service an allocation is an instance of. w.mu is held.
+func (w *Watcher) join(alloc, service string) {
+	if before, ok := w.service[alloc]; ok && before != service {
+		w.leave(alloc)
+	}
+	w.service[alloc] = service
+	if w.of[service] == nil {
+		w.of[service] = map[string]bool{}
+	}
+	w.of[service][alloc] = true
+}
+
+// leave forgets an instance. w.mu is held.
+func (w *Watcher) leave(alloc string) {
+	service := w.service[alloc]
+	delete(w.service, alloc)
+	if delete(w.of[service], alloc); len(w.of[service]) == 0 {
+		delete(w.of, service)
+	}
+}
+
+// unsure reports whether a service has an instance that neither passes nor is on the list of critical checks: nothing else tells
 // of its next change. w.mu is held.
-func (w *Watcher) unsure() map[string]bool {
-	services := map[string]bool{}
-	for alloc, service := range w.service {
+func (w *Watcher) unsure(service string) bool {
+	for alloc := range w.of[service] {
 		_, critical := w.critical[alloc]
 		passing, known := w.passing[alloc]
 		if known && !passing && !critical {
-			services[service] = true
+			return true
 		}
 	}
-	return services
+	return false
 }
 
 // takeEntries takes the instances that a service has. w.mu is held.
 func (w *Watcher) takeEntries(service string, entries []*api.ServiceEntry) map[string]jobs.Health {
 	changed := map[string]jobs.Health{}
-	for alloc, s := range w.service {
-		if s == service {
-			delete(w.passing, alloc)
-			changed[alloc] = jobs.Health{}
-		}
+	for alloc := range w.of[service] {
+		delete(w.passing, alloc)
+		changed[alloc] = jobs.Health{}
 	}
 	for _, e := range entries {
 		if alloc := allocOf(e.Service.ID); alloc != "" {
-			w.service[alloc] = service
+			w.join(alloc, service)
 			w.passing[alloc] = e.Checks.AggregatedStatus() == api.HealthPassing
 			changed[alloc] = jobs.Health{}
 		}
@@ -357,7 +381,7 @@ func (w *Watcher) takeEntries(service string, entries []*api.ServiceEntry) map[s
 	for alloc := range changed {
 		changed[alloc] = w.health(alloc)
 		if !changed[alloc].Known {
-			delete(w.service, alloc)
+			w.leave(alloc)
 		}
 	}
 	return changed
