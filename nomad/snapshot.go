@@ -11,6 +11,9 @@ import (
 // contentReaders is how many jobs' versions are read at once while a snapshot is taken.
 const contentReaders = 8
 
+// allocsPerPage is how many allocations are listed at once: about two megabytes.
+const allocsPerPage = 1000
+
 // snapshot lists all of a namespace. Its index is the lowest of the lists', so that no event is taken for known that one of
 // them did not show.
 func (w *Watcher) snapshot(ctx context.Context) (jobs.Snapshot, error) {
@@ -36,12 +39,29 @@ func (w *Watcher) snapshot(ctx context.Context) (jobs.Snapshot, error) {
 	return s, w.versions(ctx, &s, owned)
 }
 
+// allocs lists the allocations page by page, since what Nomad tells of each is many times what is kept. They come in the order in
+// which they were made, so that none is missed between two pages (nomad/alloc_endpoint.go, List). What changes meanwhile comes as an
+// event, as the index of the snapshot is not above the first page's.
 func (w *Watcher) allocs(ctx context.Context, s *jobs.Snapshot, owned map[string]bool) error {
+	for token := ""; ; {
+		next, err := w.allocsPage(ctx, s, owned, token)
+		if err != nil {
+			return translate("listing allocations", err)
+		}
+		if next == "" {
+			return nil
+		}
+		token = next
+	}
+}
+
+func (w *Watcher) allocsPage(ctx context.Context, s *jobs.Snapshot, owned map[string]bool, token string) (next string, err error) {
 	q, done := w.Client.query(ctx, w.Namespace)
 	defer done()
+	q.PerPage, q.NextToken = allocsPerPage, token
 	stubs, meta, err := w.Client.api.Allocations().List(q)
 	if err != nil {
-		return translate("listing allocations", err)
+		return "", err
 	}
 	s.Index = min(s.Index, meta.LastIndex)
 	for _, stub := range stubs {
@@ -49,7 +69,7 @@ func (w *Watcher) allocs(ctx context.Context, s *jobs.Snapshot, owned map[string
 			s.Allocs = append(s.Allocs, jobs.AllocFromStub(stub))
 		}
 	}
-	return nil
+	return meta.NextToken, nil
 }
 
 func (w *Watcher) blocked(ctx context.Context, s *jobs.Snapshot, owned map[string]bool) error {
