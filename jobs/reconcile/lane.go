@@ -24,17 +24,14 @@ const (
 // lane makes passes of one kind over apps: of different ones beside each other, of the same one never.
 type lane struct {
 	*Config
-	name    string
-	list    func(ctx context.Context) ([]string, error) // the apps to look at
-	pass    func(ctx context.Context, appID string) (time.Duration, error)
-	wake    chan struct{} // capacity 1: somebody became due
-	slots   chan struct{} // passes under way
-	retries chan struct{} // … of apps whose last pass failed
+	name string
+	list func(ctx context.Context) ([]string, error) // the apps to look at
+	pass func(ctx context.Context, appID string) (time.Duration, error)
+	wake chan struct{} // capacity 1: somebody became due
 
 	mu       sync.Mutex
-	due      map[string]time.Time // by app id
-	failures map[string]failure   // by app id, since the last pass that did not fail
-	busy     map[string]bool
+	queue    queue
+	failures map[string]failure // by app id, since the last pass that did not fail
 }
 
 // failure is what an app's last passes came to.
@@ -44,17 +41,12 @@ type failure struct {
 }
 
 func newLane(c *Config, name string) *lane {
-	return &lane{
-		Config: c, name: name, wake: make(chan struct{}, 1), slots: make(chan struct{}, workers),
-		retries: make(chan struct{}, retriers), due: map[string]time.Time{}, failures: map[string]failure{}, busy: map[string]bool{},
-	}
+	return &lane{Config: c, name: name, wake: make(chan struct{}, 1), queue: newQueue(workers, retriers), failures: map[string]failure{}}
 }
 
 func (l *lane) wakeAt(appID string, at time.Time) {
 	l.mu.Lock()
-	if old, ok := l.due[appID]; !ok || at.Before(old) {
-		l.due[appID] = at
-	}
+	l.queue.add(appID, at)
 	l.mu.Unlock()
 	l.poke()
 }
@@ -99,52 +91,33 @@ func (l *lane) wakeAll(ctx context.Context) {
 		return
 	}
 	now := time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for _, id := range ids {
-		l.mu.Lock()
-		if _, ok := l.due[id]; !ok {
-			l.due[id] = now
+		if !l.queue.has(id) {
+			l.queue.add(id, now)
 		}
-		l.mu.Unlock()
 	}
 }
 
-// takeDue takes the apps that are due and not being looked at.
+// takeDue takes the apps that are due, as far as there are slots. What failed has slots of its own.
 func (l *lane) takeDue() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := time.Now()
-	var ids []string
-	for id, at := range l.due {
-		if !at.After(now) && !l.busy[id] {
-			delete(l.due, id)
-			l.busy[id] = true
-			ids = append(ids, id)
-		}
-	}
-	return ids
+	return l.queue.take(time.Now(), func(appID string) bool { return l.failures[appID].passes > 0 })
 }
 
 func (l *lane) untilDue(next time.Time) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for id, at := range l.due {
-		if at.Before(next) && !l.busy[id] {
-			next = at
-		}
+	if at, ok := l.queue.next(); ok && at.Before(next) {
+		next = at
 	}
 	return max(time.Until(next), 0)
 }
 
-// visit makes one pass over an app, when there is a slot for it, and settles when to look again.
+// visit makes one pass over an app and settles when to look again.
 func (l *lane) visit(ctx context.Context, appID string) {
-	slots := l.slotsFor(appID)
-	select {
-	case <-ctx.Done():
-		l.finish(appID, 0)
-		return
-	case slots <- struct{}{}:
-		defer func() { <-slots }()
-	}
 	if l.Held != nil && !l.Held() {
 		l.finish(appID, heldAgain)
 		return
@@ -163,26 +136,15 @@ func (l *lane) visit(ctx context.Context, appID string) {
 	l.finish(appID, again)
 }
 
-// slotsFor gives the slots that an app's pass has to wait for.
-func (l *lane) slotsFor(appID string) chan struct{} {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.failures[appID].passes > 0 {
-		return l.retries
-	}
-	return l.slots
-}
-
 // finish ends a pass; again > 0 says when to look next by itself.
 func (l *lane) finish(appID string, again time.Duration) {
 	l.mu.Lock()
-	delete(l.busy, appID)
-	l.mu.Unlock()
+	l.queue.done(appID)
 	if again > 0 {
-		l.wakeAt(appID, time.Now().Add(again))
-		return
+		l.queue.add(appID, time.Now().Add(again))
 	}
-	l.poke() // it may have been woken meanwhile
+	l.mu.Unlock()
+	l.poke() // there is a slot, and it may have been woken meanwhile
 }
 
 // failed counts and logs a failure and gives the pause after it, with jitter. What was logged is not logged again.
