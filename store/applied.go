@@ -41,6 +41,9 @@ func (s *Store) Wanted(ctx context.Context, appID string) (dynomad.Wanted, error
 	return w, nil
 }
 
+// Changes gives a number that moves with every write after which Wanted or AppRuns may give something else for an app.
+func (s *Store) Changes(appID string) uint64 { return s.cache.changes(appID) }
+
 // SaveApplied records what the loop did for an app.
 func (s *Store) SaveApplied(ctx context.Context, appID string, a dynomad.AppliedState, audits ...dynomad.Audit) error {
 	return s.write(ctx, func(ctx context.Context, tx *tx) error {

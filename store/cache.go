@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 
@@ -13,6 +14,8 @@ type cache struct {
 	mu     sync.RWMutex
 	gen    uint64                           // moved by every write
 	kept   uint64                           // revision of the app state that was kept last
+	wide   uint64                           // how many writes may have changed anything
+	moved  map[string]uint64                // by app id: how many others may have changed something of it
 	apps   map[string]dynomad.AppState      // by id and by name
 	tokens map[string]dynomad.Authorization // by hash
 }
@@ -21,10 +24,11 @@ type cache struct {
 type scope struct {
 	narrow bool   // no more than one app, else everything
 	appID  string // that app; "" is none
+	beside string // an app of which only what is not cached may have changed; "" is none
 }
 
 func newCache() *cache {
-	return &cache{apps: map[string]dynomad.AppState{}, tokens: map[string]dynomad.Authorization{}}
+	return &cache{moved: map[string]uint64{}, apps: map[string]dynomad.AppState{}, tokens: map[string]dynomad.Authorization{}}
 }
 
 // generation is to be asked before a read whose result is to be kept.
@@ -40,14 +44,25 @@ func (c *cache) forget(s scope) {
 	defer c.mu.Unlock()
 	c.gen++
 	if !s.narrow {
+		c.wide++
 		clear(c.apps)
 		clear(c.tokens)
 		return
+	}
+	if id := cmp.Or(s.appID, s.beside); id != "" {
+		c.moved[id]++
 	}
 	if state, ok := c.apps[s.appID]; ok {
 		delete(c.apps, s.appID)
 		delete(c.apps, state.App.Name)
 	}
+}
+
+// changes gives a number that moves whenever something of an app may have changed. It never goes back.
+func (c *cache) changes(appID string) uint64 {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.wide + c.moved[appID]
 }
 
 func (c *cache) app(key string) (dynomad.AppState, bool) {

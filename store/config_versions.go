@@ -32,7 +32,7 @@ func (s *Store) ConfigRemoved(ctx context.Context, appID, configID string) error
 
 func (s *Store) setWritten(ctx context.Context, appID, configID string, written bool) error {
 	return s.write(ctx, func(ctx context.Context, tx *tx) error {
-		tx.touches("")
+		tx.touchesBeside(appID)
 		n, err := change(ctx, tx, `UPDATE config_versions SET written = ? WHERE app_id = ? AND id = ?`, written, appID, configID)
 		if err != nil {
 			return fmt.Errorf("mark a config version: %w", err)

@@ -10,7 +10,7 @@ import (
 // StopDone records that a dyno that was to be replaced is being replaced, or is gone.
 func (s *Store) StopDone(ctx context.Context, appID, dynoID string) error {
 	return s.write(ctx, func(ctx context.Context, tx *tx) error {
-		tx.touches("")
+		tx.touchesBeside(appID)
 		return deleteStop(ctx, tx, appID, dynoID)
 	})
 }

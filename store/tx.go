@@ -20,6 +20,9 @@ type tx struct {
 // say may change everything.
 func (t *tx) touches(appID string) { t.scope = scope{narrow: true, appID: appID} }
 
+// touchesBeside says that the transaction changes nothing of what is cached, but something else of this app.
+func (t *tx) touchesBeside(appID string) { t.scope = scope{narrow: true, beside: appID} }
+
 // write runs do in a transaction that may write. It waits for its turn as long as ctx allows; what has begun is finished,
 // whoever goes away, since it takes milliseconds and so always has a known end.
 func (s *Store) write(ctx context.Context, do func(context.Context, *tx) error) (err error) {

@@ -2,7 +2,9 @@ package reconcile_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"hash/fnv"
 	"slices"
 	"sync"
 
@@ -15,6 +17,7 @@ type desired struct {
 	hook   func() error // asked before and after each call
 	apps   map[string]*record
 	audits []dynomad.Audit
+	reads  int // how often what is wanted was read
 }
 
 // record is what is kept of one app.
@@ -45,6 +48,21 @@ func (d *desired) do(call func() error) error {
 		return err
 	}
 	return d.step()
+}
+
+// Changes gives a number that stands for all that is kept of an app.
+func (d *desired) Changes(appID string) uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	r := d.apps[appID]
+	if r == nil {
+		return 0
+	}
+	hash := fnv.New64a()
+	_ = json.NewEncoder(hash).Encode([]any{ //nolint:errchkjson // it is plain data
+		r.app, r.types, r.releases, r.builds, r.written, r.configs, r.applied, r.stops, r.runs, r.gone, r.deleted, r.removed,
+	})
+	return hash.Sum64()
 }
 
 func (d *desired) step() error {
@@ -78,6 +96,7 @@ func (d *desired) AppIDs(context.Context) (ids []string, err error) {
 
 func (d *desired) Wanted(_ context.Context, appID string) (w dynomad.Wanted, err error) {
 	err = d.do(func() error {
+		d.reads++
 		r := d.apps[appID]
 		if r == nil {
 			return dynomad.Errorf(dynomad.NotFound, "There is no app %s.", appID)

@@ -50,14 +50,17 @@ type Loop struct {
 	rolling map[string]rolling   // by app id: rollouts under way
 
 	unlisted sync.Once // tells that variables are not listed
+	calm     calm
 }
 
 // New makes a Loop; Run starts it.
 func New(c Config) *Loop {
-	l := &Loop{Config: c, quiet: map[string]time.Time{}, revoked: map[string]bool{}, rolling: map[string]rolling{}}
+	l := &Loop{
+		Config: c, quiet: map[string]time.Time{}, revoked: map[string]bool{}, rolling: map[string]rolling{}, calm: newCalm(),
+	}
 	l.apps, l.runs = newLane(&l.Config, "app"), newLane(&l.Config, "runs")
-	l.apps.list, l.apps.pass = c.Desired.AppIDs, l.pass
-	l.runs.list, l.runs.pass = c.Desired.AppsWithRuns, l.passRuns
+	l.apps.list, l.apps.pass = c.Desired.AppIDs, l.passUnlessCalm
+	l.runs.list, l.runs.pass = c.Desired.AppsWithRuns, l.passRunsUnlessNone
 	return l
 }
 

@@ -19,10 +19,12 @@ type target struct {
 	installation string
 	matches      bool          // the job was found to be as it should
 	again        time.Duration // over 0: something must end first; look again after so long
+	unlisted     bool          // the view does not show its config's variable, though it is there
 }
 
-// pass makes one look at an app and does what is needed. It gives when to look again by itself, 0 for not until woken.
-func (l *Loop) pass(ctx context.Context, appID string) (time.Duration, error) {
+// pass makes one look at an app and does what is needed. It gives when to look again by itself, 0 for not until woken. Into found
+// it writes the job that it is about, and the view's mark of that from before anything was read of it.
+func (l *Loop) pass(ctx context.Context, appID string, found *calmApp) (time.Duration, error) {
 	wanted, err := l.Desired.Wanted(ctx, appID)
 	if dynomad.KindOf(err) == dynomad.NotFound {
 		return 0, nil
@@ -33,6 +35,9 @@ func (l *Loop) pass(ctx context.Context, appID string) (time.Duration, error) {
 	t, err := l.render(wanted)
 	if err != nil {
 		return 0, l.reject(ctx, t, err.Error())
+	}
+	if mark, fresh := l.Live.Mark(t.namespace, t.name); fresh && !t.Deleted {
+		found.namespace, found.name, found.mark = t.namespace, t.name, mark
 	}
 	if err := l.follow(ctx, &t); err != nil || t.again > 0 {
 		return t.again, err
@@ -48,6 +53,9 @@ func (l *Loop) pass(ctx context.Context, appID string) (time.Duration, error) {
 	}
 	if err := l.keepConfig(ctx, &t); err != nil {
 		return 0, err
+	}
+	if t.unlisted {
+		found.name = "" // what the view does not show has to be asked for each time
 	}
 	waits, err := l.stopDynos(ctx, t)
 	if err != nil {

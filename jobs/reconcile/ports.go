@@ -15,6 +15,9 @@ type Desired interface {
 	// AppIDs lists the apps to look at, deleted ones that are not cleaned up among them.
 	AppIDs(ctx context.Context) ([]string, error)
 	Wanted(ctx context.Context, appID string) (dynomad.Wanted, error)
+	// Changes gives a number that moves with every write after which Wanted or AppRuns may give something else for an app. It
+	// asks the database nothing.
+	Changes(appID string) uint64
 	// ConfigWritten is called before a config version's variable is put, ConfigRemoved after it was removed.
 	ConfigWritten(ctx context.Context, appID, configID string) error
 	ConfigRemoved(ctx context.Context, appID, configID string) error
@@ -83,6 +86,9 @@ type Live interface {
 	Explain(state dynomad.AppState, now time.Time) jobs.Explained
 	// Run tells of a run's job; fresh as above.
 	Run(app dynomad.App, run dynomad.Run) (sight jobs.RunSight, fresh bool)
+	// Mark gives a number that moves with every change of a job, its allocations or its variables after which the loop may have
+	// something to do where there was nothing; fresh is false while any of these is not followed.
+	Mark(namespace, id string) (mark uint64, fresh bool)
 	// Peers tells of an allocation whether it is still up to being replaced, and how many others of its group are ready.
 	Peers(namespace, id, allocID string) (here bool, ready int, fresh bool)
 }

@@ -106,7 +106,7 @@ func (l *Loop) keepConfig(ctx context.Context, t *target) error {
 	}
 	// The list is empty too, and no error, where the token may not list (nomad/variables_endpoint.go, List).
 	if there, err := l.Cluster.HasVariable(ctx, t.namespace, path); err != nil || there {
-		if there {
+		if t.unlisted = there; there {
 			l.unlisted.Do(func() {
 				l.Log.Warn("Nomad does not list a variable that is there: does the token's policy have list for dynomad/*?", "app", t.name, "path", path)
 			})

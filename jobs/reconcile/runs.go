@@ -37,18 +37,17 @@ type runTarget struct {
 	jobID     string
 }
 
-// passRuns makes one look at an app's runs and does what they need. It gives when to look again by itself, 0 for not until woken. The
-// trouble of one run stops no other; the first is the pass's.
-func (l *Loop) passRuns(ctx context.Context, appID string) (time.Duration, error) {
+// passRuns makes one look at an app's runs and does what they need. It gives when to look again by itself, 0 for not until woken, and
+// how many runs there were. The trouble of one run stops no other; the first is the pass's.
+func (l *Loop) passRuns(ctx context.Context, appID string) (again time.Duration, runs int, err error) {
 	wanted, err := l.Desired.AppRuns(ctx, appID)
 	if dynomad.KindOf(err) == dynomad.NotFound {
-		return 0, nil
+		return 0, 0, nil
 	}
 	if err != nil {
-		return 0, fmt.Errorf("reading what is to run once: %w", err)
+		return 0, 0, fmt.Errorf("reading what is to run once: %w", err)
 	}
 	var mu sync.Mutex
-	var again time.Duration
 	var g errgroup.Group
 	g.SetLimit(runsAtOnce)
 	for _, run := range wanted.Runs {
@@ -65,7 +64,7 @@ func (l *Loop) passRuns(ctx context.Context, appID string) (time.Duration, error
 	if wanted.Deleted {
 		l.apps.wakeAt(appID, time.Now()) // it may have waited for these
 	}
-	return again, err
+	return again, len(wanted.Runs), err
 }
 
 func (l *Loop) runTarget(wanted dynomad.AppRuns, run dynomad.Run) runTarget {

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"reflect"
 	"time"
 
 	"github.com/dynomad/dynomad/jobs"
@@ -31,8 +32,13 @@ func (v *View) Reset(nsName string, s jobs.Snapshot) {
 	for _, b := range s.Blocked {
 		ns.job(b.JobID).setBlocked(b)
 	}
-	for _, j := range ns.jobs {
-		v.touch(j)
+	for id, j := range ns.jobs {
+		if before := old.known(id); before.standsAs(j) {
+			v.touch(j)
+			j.marked = before.marked
+		} else {
+			v.mark(j)
+		}
 	}
 	if old != nil {
 		v.touchGone(old, ns)
@@ -72,12 +78,16 @@ func (v *View) Apply(nsName string, d jobs.Delta) (unknown bool) {
 		v.mu.Unlock()
 		return false
 	}
-	j := ns.apply(d)
-	if j == nil {
+	j, matters := ns.apply(d)
+	switch {
+	case j == nil:
 		v.mu.Unlock()
 		return false
+	case matters:
+		v.mark(j)
+	default:
+		v.touch(j)
 	}
-	v.touch(j)
 	var ask []string
 	if d.Alloc != nil {
 		content, known := j.content(j.allocs[d.Alloc.ID])
@@ -92,35 +102,60 @@ func (v *View) Apply(nsName string, d jobs.Delta) (unknown bool) {
 	return unknown
 }
 
-// apply takes one change and gives the job that it is of; nil if there is nothing to say of it.
-func (ns *namespace) apply(d jobs.Delta) *job {
+// apply takes one change and gives the job that it is of, nil if there is nothing to say of it, and whether it may matter to the
+// loop: see View.mark.
+func (ns *namespace) apply(d jobs.Delta) (j *job, matters bool) {
 	switch {
 	case d.Alloc != nil:
 		if j := ns.jobs[d.Alloc.JobID]; j == nil || len(j.contents) == 0 {
-			return nil // of a job that is not ours, or not known yet: its Job event comes first
+			return nil, false // of a job that is not ours, or not known yet: its Job event comes first
 		}
-		return ns.put(*d.Alloc)
+		before, known := ns.alloc(d.Alloc.ID)
+		j = ns.put(*d.Alloc)
+		return j, !known || !sameRun(before, j.allocs[d.Alloc.ID])
 	case d.Removed != "":
-		j := ns.jobs[d.Removed]
-		if j != nil {
+		if j = ns.jobs[d.Removed]; j != nil {
 			j.present = false
 		}
-		return j
 	case d.Blocked != nil:
-		j := ns.jobs[d.Blocked.JobID]
-		if j != nil {
+		if j = ns.jobs[d.Blocked.JobID]; j != nil {
 			j.setBlocked(*d.Blocked)
 		}
-		return j
 	case d.Job != nil:
-		j := ns.job(d.Job.ID)
+		j = ns.job(d.Job.ID)
 		j.setInfo(*d.Job)
 		if d.Content != nil {
 			j.addContent(*d.Content)
 		}
-		return j
 	}
-	return nil
+	return j, true
+}
+
+// known gives a job of a namespace; nil if nothing is known of it.
+func (ns *namespace) known(id string) *job {
+	if ns == nil {
+		return nil
+	}
+	return ns.jobs[id]
+}
+
+// standsAs reports whether nothing of a job is another in a later picture that may matter to the loop: see View.mark.
+func (j *job) standsAs(later *job) bool {
+	if j == nil || j.info != later.info || j.present != later.present || len(j.allocs) != len(later.allocs) {
+		return false
+	}
+	for id, a := range later.allocs {
+		before, ok := j.allocs[id]
+		if !ok || !sameRun(before, a) {
+			return false
+		}
+	}
+	return reflect.DeepEqual(j.contents, later.contents)
+}
+
+// sameRun reports whether two pictures of an allocation are of the same version of its job, and of the same state of being up.
+func sameRun(a, b jobs.Alloc) bool {
+	return a.JobVersion == b.JobVersion && a.VersionKnown == b.VersionKnown && a.Ended() == b.Ended() && a.Stopping() == b.Stopping()
 }
 
 // Lost says that a namespace is no longer followed. What was known of it is shown on.
@@ -144,10 +179,16 @@ func (v *View) ResetHealth(all map[string]jobs.Health) {
 	for id, h := range all {
 		all[id] = next(v.health[id], h)
 	}
+	before := v.health
 	v.health, v.healthLost = all, time.Time{}
-	for _, ns := range v.namespaces {
-		for _, j := range ns.jobs {
-			v.touch(j)
+	for id, h := range all {
+		if h != before[id] {
+			v.touchAlloc(id)
+		}
+	}
+	for id := range before {
+		if _, there := all[id]; !there {
+			v.touchAlloc(id)
 		}
 	}
 }
@@ -213,7 +254,7 @@ func (v *View) Forget(now time.Time) {
 					delete(j.allocs, allocID)
 					delete(ns.allocs, allocID)
 					delete(v.health, allocID)
-					v.touch(j)
+					v.mark(j)
 				}
 			}
 			if j.info.RunID != "" && !j.present {
@@ -234,7 +275,7 @@ func (v *View) forgetEnded(ns *namespace, j *job) {
 		if a.Ended() {
 			delete(j.allocs, id)
 			delete(ns.allocs, id)
-			v.touch(j)
+			v.mark(j)
 		}
 	}
 }

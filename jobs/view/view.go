@@ -30,10 +30,10 @@ type View struct {
 	mu         sync.RWMutex
 	changes    uint64 // moved by every change of what Dynos shows
 	namespaces map[string]*namespace
-	health     map[string]jobs.Health     // by allocation
-	healthLost time.Time                  // zero while health is followed
-	variables  map[string]map[string]bool // paths by namespace; nothing of those that are not followed
-	runs       map[string]uint64          // by app: changes at the last change of a job of one of its runs
+	health     map[string]jobs.Health // by allocation
+	healthLost time.Time              // zero while health is followed
+	variables  map[string]*variables  // by namespace; nothing of one that was never listed
+	runs       map[string]uint64      // by app: changes at the last change of a job of one of its runs
 }
 
 // namespace is the picture of one of Nomad's namespaces.
@@ -53,13 +53,14 @@ type job struct {
 	allocs   map[string]jobs.Alloc
 	blocked  jobs.Blocked
 	version  uint64 // View.changes at the last change of any of this, or of an allocation's health
+	marked   uint64 // … at the last that may matter to a loop that found all as it should be; see mark
 }
 
 // New makes an empty View, which counts as lost from now on.
 func New(c Config) *View {
 	return &View{
 		Config: c, namespaces: map[string]*namespace{}, health: map[string]jobs.Health{}, healthLost: c.Now(),
-		variables: map[string]map[string]bool{}, runs: map[string]uint64{},
+		variables: map[string]*variables{}, runs: map[string]uint64{},
 	}
 }
 
@@ -215,6 +216,13 @@ func (v *View) touch(j *job) {
 	if j.info.RunID != "" {
 		v.runs[j.info.AppID] = v.changes
 	}
+}
+
+// mark is touch for a change that may give the loop something to do where nothing was. What a dyno does that runs on is none.
+// v.mu is held.
+func (v *View) mark(j *job) {
+	v.touch(j)
+	j.marked = v.changes
 }
 
 // content gives what an allocation runs.

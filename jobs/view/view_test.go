@@ -519,3 +519,99 @@ func TestView_concurrent(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// TestMark moves a job's mark with what may matter to the loop, and with nothing else.
+func TestMark(t *testing.T) {
+	t.Parallel()
+	s := newSeen()
+	if _, fresh := s.Mark(ns, "x-default"); fresh {
+		t.Error("nothing is followed, but the mark is fresh")
+	}
+	info := jobs.JobInfo{Namespace: ns, ID: "x-default", Installation: "i", AppID: "x", CreateIndex: 1, ModifyIndex: 2}
+	content := jobs.VersionContent{JobID: "x-default", CreateIndex: 1, Groups: map[string]jobs.GroupContent{"web": {Release: 1}}}
+	up := jobs.Alloc{ID: "a", JobID: "x-default", Group: "web", VersionKnown: true, ModifyIndex: 3, Desired: "run", Client: "running"}
+	s.Reset(ns, jobs.Snapshot{Jobs: []jobs.JobInfo{info}, Contents: []jobs.VersionContent{content}, Allocs: []jobs.Alloc{up}})
+	s.Variables(ns, map[string]bool{"dynomad/x-default/1": true, "dynomad/y-default/1": true})
+	last := uint64(0)
+	moved := func(what string, want bool) {
+		t.Helper()
+		mark, fresh := s.Mark(ns, "x-default")
+		if !fresh || (mark != last) != want {
+			t.Errorf("%s: the mark was %d and is %d, fresh %t; want it to move: %t", what, last, mark, fresh, want)
+		}
+		last = mark
+	}
+	apply := func(change func(*jobs.Alloc)) {
+		up.ModifyIndex++
+		change(&up)
+		alloc := up
+		s.Apply(ns, jobs.Delta{Alloc: &alloc})
+	}
+	moved("a full list", true)
+	moved("nothing", false)
+	apply(func(a *jobs.Alloc) { a.Task.Restarts++ })
+	moved("a restart", false)
+	s.SetHealth(map[string]jobs.Health{"a": {Known: true}})
+	moved("its health", false)
+	s.Variables(ns, map[string]bool{"dynomad/x-default/1": true, "dynomad/y-default/2": true})
+	moved("another job's variable", false)
+	s.Variables(ns, map[string]bool{"dynomad/x-default/2": true, "dynomad/y-default/2": true})
+	moved("its variable", true)
+	s.VariablesLost(ns)
+	if _, fresh := s.Mark(ns, "x-default"); fresh {
+		t.Error("variables are not followed, but the mark is fresh")
+	}
+	s.Variables(ns, map[string]bool{"dynomad/x-default/2": true})
+	moved("the same variable, listed again", false)
+	apply(func(a *jobs.Alloc) { a.Desired = "stop" })
+	moved("a stop", true)
+	apply(func(a *jobs.Alloc) { a.Client = "complete" })
+	moved("its end", true)
+	info.ModifyIndex++
+	s.Apply(ns, jobs.Delta{Job: &info})
+	moved("the job", true)
+	s.Apply(ns, jobs.Delta{Removed: "x-default"})
+	moved("its removal", true)
+	s.Lost(ns)
+	if _, fresh := s.Mark(ns, "x-default"); fresh {
+		t.Error("the namespace is lost, but the mark is fresh")
+	}
+	snapshot := jobs.Snapshot{Jobs: []jobs.JobInfo{info}, Contents: []jobs.VersionContent{content}, Allocs: []jobs.Alloc{up}}
+	s.Reset(ns, snapshot)
+	moved("another list", true)
+	up.Task.Restarts++
+	up.ModifyIndex++
+	snapshot.Allocs = []jobs.Alloc{up}
+	s.Reset(ns, snapshot)
+	moved("the same list again, with a restart", false)
+	snapshot.Contents[0].Groups = map[string]jobs.GroupContent{"web": {Release: 2}}
+	s.Reset(ns, snapshot)
+	moved("a list with another content", true)
+	snapshot.Allocs = nil
+	s.Reset(ns, snapshot)
+	moved("a list without its allocation", true)
+}
+
+// TestResetHealth_sameAgain keeps the version of apps whose health is listed anew and is as it was.
+func TestResetHealth_sameAgain(t *testing.T) {
+	t.Parallel()
+	s := newSeen()
+	snapshot := jobs.Snapshot{}
+	for _, name := range []string{"x", "y", "z"} {
+		id := name + "-default"
+		snapshot.Jobs = append(snapshot.Jobs, jobs.JobInfo{Namespace: ns, ID: id, Installation: "i", AppID: name, CreateIndex: 1})
+		snapshot.Allocs = append(snapshot.Allocs, jobs.Alloc{ID: "alloc-" + name, JobID: id, Group: "web", Desired: "run", Client: "running"})
+	}
+	s.Reset(ns, snapshot)
+	good := jobs.Health{Known: true, Passing: true}
+	s.ResetHealth(map[string]jobs.Health{"alloc-x": good, "alloc-y": good})
+	version := func(name string) uint64 { return s.DynosVersion(dynomad.App{ID: name, Name: name + "-default"}) }
+	x, y, z := version("x"), version("y"), version("z")
+	s.ResetHealth(map[string]jobs.Health{"alloc-x": good, "alloc-z": good})
+	if version("x") != x {
+		t.Error("the same health moved the version")
+	}
+	if version("y") == y || version("z") == z {
+		t.Error("health that came, or went, did not move the version")
+	}
+}
