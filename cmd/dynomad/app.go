@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -68,6 +69,8 @@ type app struct {
 	followed followed
 
 	installation string
+	sighted      chan struct{} // closed when a namespace has come into sight
+	sightedOnce  sync.Once
 	closers      []closer // closed last to first
 }
 
@@ -82,7 +85,7 @@ func serve(ctx context.Context, config *Config, stderr io.Writer) error {
 		Name: "dynomad", Level: hclog.LevelFromString(config.LogLevel), Output: stderr,
 		JSONFormat: config.LogFormat == "json", TimeFormat: "2006-01-02T15:04:05.000Z07:00",
 	})
-	a := &app{config: config, log: log}
+	a := &app{config: config, log: log, sighted: make(chan struct{})}
 	err := a.start(ctx)
 	if err == nil {
 		<-ctx.Done()
@@ -228,7 +231,7 @@ func (a *app) startBackground(ctx context.Context) {
 	group.start(func() {
 		// What is rendered depends on the cluster's facts: rendered without them, every dyno would be replaced once
 		// they are known.
-		if a.monitor.waitForFacts(ctx) {
+		if a.monitor.waitForFacts(ctx) && a.waitForSight(ctx) {
 			a.loop.Run(ctx)
 		}
 	})

@@ -28,7 +28,10 @@ func (a *app) watchNamespaces(ctx context.Context) {
 			following[name] = true
 			w := &nomad.Watcher{
 				Client: a.nomad, Namespace: name, Installation: a.installation, Log: a.log.Named("nomad"),
-				Sink: regained{a.view, func() { a.wakeAll(ctx) }},
+				Sink: regained{a.view, func() {
+					a.sightedOnce.Do(func() { close(a.sighted) })
+					a.wakeAll(ctx)
+				}},
 			}
 			v := &nomad.VariableWatcher{Client: a.nomad, Namespace: name, Sink: a.view, Log: a.log.Named("nomad")}
 			a.followed.add(w)
@@ -82,6 +85,23 @@ type regained struct {
 func (r regained) Reset(namespace string, s jobs.Snapshot) {
 	r.View.Reset(namespace, s)
 	r.wakeAll()
+}
+
+// sightTime bounds the wait for the first sight of the cluster's jobs.
+const sightTime = 5 * time.Second
+
+// waitForSight waits until the view has been fed once, but not long; false if ctx ended first. A loop that began before would ask Nomad
+// for the job of each app.
+func (a *app) waitForSight(ctx context.Context) bool {
+	late := time.NewTimer(sightTime)
+	defer late.Stop()
+	select {
+	case <-a.sighted:
+	case <-late.C:
+	case <-ctx.Done():
+		return false
+	}
+	return true
 }
 
 func (a *app) wakeAll(ctx context.Context) {

@@ -30,7 +30,8 @@ type unknown struct {
 	skip         func(ctx context.Context, last int) error                 // has no run get a number that another may have
 	log          hclog.Logger
 
-	skipped int // the last number that skip was told of
+	skipped int             // the last number that skip was told of
+	known   map[string]bool // apps that the store has or had, by id: that does not change
 
 	mu   sync.Mutex
 	jobs []string // ids, sorted
@@ -58,7 +59,10 @@ func (u *unknown) look(ctx context.Context) {
 		if info.Installation != u.installation {
 			continue
 		}
-		own, ids = append(own, info), append(ids, info.AppID)
+		own = append(own, info)
+		if !u.known[info.AppID] {
+			ids = append(ids, info.AppID)
+		}
 		if info.RunID != "" {
 			runs = append(runs, info.RunID)
 		}
@@ -74,6 +78,7 @@ func (u *unknown) look(ctx context.Context) {
 		}
 		return
 	}
+	u.keep(ids, strange)
 	var names []string
 	last := 0
 	for _, info := range own {
@@ -84,6 +89,18 @@ func (u *unknown) look(ctx context.Context) {
 	u.skipTo(ctx, last)
 	slices.Sort(names)
 	u.set(names)
+}
+
+// keep notes which apps need not be asked for again.
+func (u *unknown) keep(asked, strange []string) {
+	if u.known == nil {
+		u.known = map[string]bool{}
+	}
+	for _, id := range asked {
+		if !slices.Contains(strange, id) {
+			u.known[id] = true
+		}
+	}
 }
 
 // skipTo keeps the names of unknown runs' jobs from being given again.
