@@ -27,7 +27,7 @@ const (
 	scaleLag    = time.Second           // from an allocation's change to an answer that shows it, at scaleChurn changes a second
 	scaleIdle   = 0.01                  // of one processor
 	scaleOver   = 65 * time.Second      // for which an idle daemon is watched: its slowest timer is a minute
-	scaleSettle = 12 * time.Second      // until the last crash counts as over
+	scaleSettle = 62 * time.Second      // until what has ended is no longer shown
 	scaleLook   = 20 * time.Millisecond // between two changes whose lag is measured
 
 	scaleClients = 8
@@ -141,7 +141,7 @@ func measureScale(b *testing.B, apps int) figures {
 	s.settle()
 	f.quiet = s.load(scaleClients, 5*time.Second)
 	s.underChurn(&f)
-	time.Sleep(scaleSettle) // as long as a crash is shown
+	time.Sleep(scaleSettle) // what changed is shown for so long
 	s.settle()
 	s.sim.Requests()
 	before := s.processor()

@@ -254,7 +254,7 @@ func (v *View) Forget(now time.Time) {
 					delete(j.allocs, allocID)
 					delete(ns.allocs, allocID)
 					delete(v.health, allocID)
-					v.mark(j)
+					v.touch(j) // no mark: it has ended
 				}
 			}
 			if j.info.RunID != "" && !j.present {
@@ -275,7 +275,7 @@ func (v *View) forgetEnded(ns *namespace, j *job) {
 		if a.Ended() {
 			delete(j.allocs, id)
 			delete(ns.allocs, id)
-			v.mark(j)
+			v.touch(j)
 		}
 	}
 }
