@@ -69,10 +69,11 @@ golden: ## write the golden files anew and show what changed
 	git diff --stat -- testdata server/openapi
 
 .PHONY: bench
-bench: setup tools ## benchmarks: also of 100,000 dynos on a simulated cluster, and beside Nomad on one with 200
+bench: setup tools build ## benchmarks: also of 100,000 dynos on a simulated cluster, and beside Nomad and Levant on a real one (20 minutes)
+	@tools/build.sh levant
 	$(GO) test -run '^$$' -bench . -benchmem $(PKGS)
 	DYNOMAD_TEST_BENCH=1 $(GO) test -run '^$$' -bench Scale -benchtime 1x -timeout 20m ./cmd/dynomad
-	DYNOMAD_TEST_BENCH=1 $(GO) test -tags integration -run '^$$' -bench Cluster -benchtime 1x -timeout 20m ./cmd/dynomad
+	DYNOMAD_TEST_BENCH=1 $(GO) test -tags integration -run '^$$' -bench Cluster -benchtime 1x -timeout 25m ./cmd/dynomad
 
 .PHONY: soak
 soak: setup tools ## tests that take long or much: several nodes, outages, random kills, load, an idle daemon's requests over minutes

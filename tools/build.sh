@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds bin/nomad, bin/consul or bin/traefik from the versions that tools/NAME/go.mod pins, unless it is up to date.
+# Builds bin/nomad, bin/consul, bin/traefik or bin/levant from the versions that tools/NAME/go.mod pins, unless it is up to date.
 #
 #   tools/build.sh NAME
 set -eu
@@ -9,7 +9,8 @@ case $name in
   nomad)   package=github.com/hashicorp/nomad                 tags=ui minutes=3 ;; # ui: the web interface
   consul)  package=github.com/hashicorp/consul                tags=   minutes=2 ;;
   traefik) package=github.com/traefik/traefik/v3/cmd/traefik  tags=   minutes=5 ;;
-  *) echo "usage: tools/build.sh nomad|consul|traefik" >&2; exit 2 ;;
+  levant)  package=github.com/hashicorp/levant                tags=   minutes=3 ;; # for benchmarks only
+  *) echo "usage: tools/build.sh nomad|consul|traefik|levant" >&2; exit 2 ;;
 esac
 
 root=$(cd "$(dirname "$0")/.." && pwd)
