@@ -36,19 +36,33 @@ func TestMain(m *testing.M) { os.Exit(shared.Run(m)) }
 // benching reports whether the daemon is to be as fast as it is shipped.
 func benching() bool { return os.Getenv("DYNOMAD_TEST_BENCH") != "" }
 
-// binary builds the daemon once, with the race detector but for benchmarks.
+// binary builds the daemon once, with the race detector. Benchmarks use what "make build" has built, as it is shipped.
 var binary = sync.OnceValues(func() (string, error) {
+	if benching() {
+		return tool("dynomad")
+	}
 	dir, err := os.MkdirTemp("", "dynomad-bin-")
 	if err != nil {
 		return "", err
 	}
 	path := filepath.Join(dir, "dynomad")
-	out, err := exec.Command("go", "build", fmt.Sprintf("-race=%t", !benching()), "-o", path, ".").CombinedOutput()
+	out, err := exec.Command("go", "build", "-race", "-o", path, ".").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("building the daemon: %w\n%s", err, out)
 	}
 	return path, nil
 })
+
+// tool is the path of a program in bin.
+func tool(name string) (string, error) {
+	root, err := nomadtest.RepoRoot()
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(root, "bin", name)
+	_, err = os.Stat(path)
+	return path, err
+}
 
 // daemon is a running daemon under test, used through its API.
 type daemon struct {
@@ -125,8 +139,11 @@ func (d *daemon) end() {
 	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
 	defer cancel()
 	if d.process.Running() {
-		for _, app := range d.names(ctx) {
+		apps := d.names(ctx)
+		for _, app := range apps {
 			_, _, _ = d.try(ctx, http.MethodDelete, "/apps/"+app, "")
+		}
+		for _, app := range apps {
 			d.waitGone(ctx, app)
 		}
 		if err := d.process.Stop(ctx); err != nil {
