@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -36,10 +35,7 @@ type reading struct {
 func (r reading) perSecond() float64 { return float64(len(r.took)) / r.over.Seconds() }
 
 // quantile gives how long the q-th part of the requests took at most. It sorts them.
-func (r reading) quantile(q float64) time.Duration {
-	slices.Sort(r.took)
-	return r.took[min(int(q*float64(len(r.took))), len(r.took)-1)]
-}
+func (r reading) quantile(q float64) time.Duration { return quantile(r.took, q) }
 
 // add joins what was read in two rounds.
 func (r reading) add(other reading) reading {

@@ -37,19 +37,11 @@ func TestCluster_logsUnderLoad(t *testing.T) {
 	underLogLoad(t)
 }
 
-// BenchmarkCluster_logs is the same, with the daemon as it is shipped and nothing else running, and measures.
-func BenchmarkCluster_logs(b *testing.B) {
-	if !benching() {
-		b.Skip("run it with make bench")
-	}
-	for range b.N {
-		p99, memory := underLogLoad(b)
-		b.ReportMetric(float64(p99.Milliseconds()), "p99-ms")
-		b.ReportMetric(float64(memory)/(1<<20), "MiB")
-		if p99 > time.Second || memory > maxMemory {
-			b.Errorf("p99 %s, want 1 s; %d MiB, want %d", p99, memory>>20, maxMemory>>20)
-		}
-	}
+// benchLogs is the same, with the daemon as it is shipped and nothing else running, and measures.
+func benchLogs(b *testing.B, found *board) {
+	p99, memory := underLogLoad(b)
+	found.check(b, fmt.Sprintf("logs, %d readers of %d dynos: p99 of a line", loadTails, loadDynos), short(p99), "at most 1 s", p99 <= time.Second)
+	found.check(b, "logs, the daemon's memory meanwhile", fmt.Sprintf("%d MiB", memory>>20), fmt.Sprintf("at most %d MiB", maxMemory>>20), memory <= maxMemory)
 }
 
 // underLogLoad gives the p99 of the time from writing to reading a line, and the most memory that the daemon took.

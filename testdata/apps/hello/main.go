@@ -4,7 +4,7 @@
 //	hello                   serve HTTP on $PORT (default 8080)
 //	hello worker            print a line a second
 //	hello crash CODE        end at once with an exit code
-//	hello lines RATE N      print N lines, RATE a second, each with its number and the time, then stay
+//	hello lines RATE N      print N lines, RATE a second, each with its number and the time, then stay; 0 is as fast as it can
 //	hello silent            run and never listen
 //	hello sock              try to reach the unix socket $SOCK, and serve the result at /
 //	hello oom               take memory until killed
@@ -79,25 +79,29 @@ func crash(args []string) int {
 	return code
 }
 
-// lines prints lines at a rate, every tenth on stderr.
+// lines prints lines at a rate, every tenth on stderr. A rate of 0 is as fast as they are taken.
 func lines(ctx context.Context, args []string) int {
 	if len(args) != 2 {
 		return 2
 	}
 	rate, errRate := strconv.Atoi(args[0])
 	count, errCount := strconv.Atoi(args[1])
-	if errRate != nil || errCount != nil || rate < 1 {
+	if errRate != nil || errCount != nil || rate < 0 {
 		return 2
 	}
-	ticker := time.NewTicker(time.Second / time.Duration(rate))
-	defer ticker.Stop()
+	pause := func() {}
+	if rate > 0 {
+		ticker := time.NewTicker(time.Second / time.Duration(rate))
+		defer ticker.Stop()
+		pause = func() { <-ticker.C }
+	}
 	for n := 1; n <= count && ctx.Err() == nil; n++ {
 		out := os.Stdout
 		if n%10 == 0 {
 			out = os.Stderr
 		}
 		fmt.Fprintf(out, "line %d at %d\n", n, time.Now().UnixNano())
-		<-ticker.C
+		pause()
 	}
 	<-ctx.Done()
 	return 0
