@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"runtime"
 	"testing"
 
 	"github.com/google/uuid"
@@ -68,4 +69,29 @@ func BenchmarkApps(b *testing.B) {
 	for b.Loop() {
 		must[[]dynomad.AppState](b)(s.Apps(b.Context()))
 	}
+}
+
+// BenchmarkEditApp_writers has sixteen writers edit apps of their own.
+func BenchmarkEditApp_writers(b *testing.B) {
+	const writers = 16
+	s := newStore(b)
+	busyApp(b, s)
+	apps := make(chan string, writers)
+	for i := range writers {
+		apps <- must[dynomad.AppState](b)(s.AppState(b.Context(), fmt.Sprintf("app%d-default", i))).App.ID
+	}
+	b.SetParallelism((writers + runtime.GOMAXPROCS(0) - 1) / runtime.GOMAXPROCS(0))
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		app := <-apps
+		for n := 0; pb.Next(); n++ {
+			_, err := s.EditApp(b.Context(), app, func(dynomad.AppState) (dynomad.Edit, error) {
+				return dynomad.Edit{Audits: []dynomad.Audit{newAudit("formation.update")}}, nil
+			})
+			if err != nil {
+				b.Error(err)
+			}
+		}
+		apps <- app
+	})
 }
