@@ -88,7 +88,7 @@ func (r regained) Reset(namespace string, s jobs.Snapshot) {
 }
 
 // sightTime bounds the wait for the first sight of the cluster's jobs.
-const sightTime = 5 * time.Second
+const sightTime = 30 * time.Second
 
 // waitForSight waits until the view has been fed once, but not long; false if ctx ended first. A loop that began before would ask Nomad
 // for the job of each app.
