@@ -11,6 +11,7 @@ type JobInfo struct {
 	RunID        string // of the run that it is of; "" if it is an app's
 	ModifyIndex  uint64 // Nomad's JobModifyIndex: moved by an edit, a scale or a stop, not by an identical register
 	CreateIndex  uint64 // another one after a purge: versions and indexes started anew
+	Index        uint64 // Nomad's ModifyIndex, moved by every write. It grows when Nomad puts an older version back, whose JobModifyIndex is lower
 	Stopped      bool
 }
 
@@ -19,7 +20,7 @@ func InfoFromStub(s *api.JobListStub) JobInfo {
 	installation, appID, _ := Owner(s.Meta)
 	return JobInfo{
 		Namespace: s.Namespace, ID: s.ID, Installation: installation, AppID: appID, RunID: s.Meta[metaRun],
-		ModifyIndex: s.JobModifyIndex, CreateIndex: s.CreateIndex, Stopped: s.Stop,
+		ModifyIndex: s.JobModifyIndex, CreateIndex: s.CreateIndex, Index: s.ModifyIndex, Stopped: s.Stop,
 	}
 }
 
@@ -28,7 +29,7 @@ func InfoFromJob(j *api.Job) JobInfo {
 	installation, appID, _ := Owner(j.Meta)
 	return JobInfo{
 		Namespace: deref(j.Namespace), ID: deref(j.ID), Installation: installation, AppID: appID, RunID: j.Meta[metaRun],
-		ModifyIndex: deref(j.JobModifyIndex), CreateIndex: deref(j.CreateIndex), Stopped: deref(j.Stop),
+		ModifyIndex: deref(j.JobModifyIndex), CreateIndex: deref(j.CreateIndex), Index: deref(j.ModifyIndex), Stopped: deref(j.Stop),
 	}
 }
 

@@ -51,6 +51,11 @@ func (l *Loop) pass(ctx context.Context, appID string, found *calmApp) (time.Dur
 	case t.Deleted:
 		return 0, l.cleanUp(ctx, t)
 	}
+	return l.tend(ctx, t, found)
+}
+
+// tend sees to what belongs to an app's job, which is as it should be now.
+func (l *Loop) tend(ctx context.Context, t target, found *calmApp) (time.Duration, error) {
 	if err := l.keepConfig(ctx, &t); err != nil {
 		return 0, err
 	}

@@ -333,9 +333,11 @@ func (ns *namespace) put(a jobs.Alloc) *job {
 	return j
 }
 
-// setInfo takes what a job is, unless more is known already. One that was purged and registered anew is another job.
+// setInfo takes what a job is, unless something newer is known already. One that was purged and registered anew is another job. What was
+// written later counts, not what was specified later: Nomad can put an older version back (state_store.go, updateJobStabilityImpl: a
+// rollout's end that is recorded when the next version is there).
 func (j *job) setInfo(info jobs.JobInfo) {
-	if info.CreateIndex < j.info.CreateIndex || info.CreateIndex == j.info.CreateIndex && info.ModifyIndex < j.info.ModifyIndex {
+	if info.CreateIndex < j.info.CreateIndex || info.CreateIndex == j.info.CreateIndex && info.Index < j.info.Index {
 		return
 	}
 	if info.CreateIndex > j.created {

@@ -79,7 +79,7 @@ func (s *seen) pass(d time.Duration) time.Time {
 }
 
 func info(index uint64) jobs.JobInfo {
-	return jobs.JobInfo{Namespace: ns, ID: "x-default", Installation: "inst", AppID: "a1", ModifyIndex: index, CreateIndex: 5}
+	return jobs.JobInfo{Namespace: ns, ID: "x-default", Installation: "inst", AppID: "a1", ModifyIndex: index, CreateIndex: 5, Index: index}
 }
 
 func content(version uint64, release int) jobs.VersionContent {
@@ -167,6 +167,14 @@ func TestView_applyIgnoresOlder(t *testing.T) {
 	if got, _, _ := s.Job(ns, "x-default"); got != newer {
 		t.Errorf("got %+v, want the newer one", got)
 	}
+	back := info(7) // an older version, written later
+	back.Index = 13
+	s.Apply(ns, jobs.Delta{Job: &back})
+	if got, _, _ := s.Job(ns, "x-default"); got != back {
+		t.Errorf("got %+v, want the one written last", got)
+	}
+	newer.Index = 14
+	s.Apply(ns, jobs.Delta{Job: &newer})
 	older := info(99)
 	older.CreateIndex = 4 // of one that was purged before
 	s.Apply(ns, jobs.Delta{Job: &older})

@@ -41,7 +41,7 @@ func (f *Fake) put(key string, job *api.Job) uint64 {
 // store makes spec the job's next version and rolls it out.
 func (f *Fake) store(j *fakeJob, spec *api.Job) uint64 {
 	index := f.next()
-	spec.JobModifyIndex = &index
+	spec.JobModifyIndex, spec.ModifyIndex = &index, &index
 	j.spec = spec
 	j.keep(spec)
 	f.tellJob(j)
@@ -88,7 +88,7 @@ func (f *Fake) finish(j *fakeJob, rollout jobs.Rollout) {
 		back.Version = new(*j.spec.Version + 1)
 		j.spec = back
 		index := f.next()
-		back.JobModifyIndex = &index
+		back.JobModifyIndex, back.ModifyIndex = &index, &index
 		j.keep(back)
 		j.deployments[index] = &jobs.Rollout{State: jobs.RolloutSucceeded}
 		f.tellJob(j)
@@ -153,6 +153,7 @@ func (f *Fake) stopJob(key string) {
 	j := f.jobs[key]
 	spec := cloneJob(j.spec)
 	spec.Stop, spec.JobModifyIndex, spec.Version = new(true), new(f.next()), new(*j.spec.Version+1)
+	spec.ModifyIndex = spec.JobModifyIndex
 	j.spec = spec
 	j.keep(spec)
 	f.stopAllocs(key, func(fakeAlloc) bool { return true })
@@ -227,7 +228,7 @@ func cloneJob(job *api.Job) *api.Job {
 func sameSpec(a, b *api.Job) bool {
 	bare := func(job *api.Job) string {
 		job = cloneJob(job)
-		job.Namespace, job.Stop, job.Stable, job.Version, job.CreateIndex, job.JobModifyIndex = nil, nil, nil, nil, nil, nil
+		job.Namespace, job.Stop, job.Stable, job.Version, job.CreateIndex, job.ModifyIndex, job.JobModifyIndex = nil, nil, nil, nil, nil, nil, nil
 		text, _ := json.Marshal(job) //nolint:errchkjson // a job is plain data
 		return string(text)
 	}

@@ -23,7 +23,7 @@ func (s *Sim) stub(a *fakeAlloc) []byte {
 	if known := s.stubs[a.ID]; known.of == a.Alloc {
 		return known.text
 	}
-	text, _ := json.Marshal(api.AllocationListStub{ //nolint:errcheck,errchkjson // it is plain data
+	text, _ := json.Marshal(api.AllocationListStub{ //nolint:errchkjson // it is plain data
 		ID: a.ID, EvalID: a.ID, Name: allocName(a), Namespace: a.Namespace, NodeID: a.NodeID, NodeName: a.NodeName,
 		JobID: a.JobID, JobType: typeOf(a), JobVersion: a.JobVersion, TaskGroup: a.Group,
 		DesiredStatus: a.Desired, DesiredDescription: a.DesiredText, ClientStatus: a.Client, ClientDescription: a.ClientText,

@@ -24,7 +24,7 @@ func newSimHealth(index uint64) simHealth {
 
 // noteChange forgets the checks of an allocation that has gone: Nomad takes it out of Consul as it tells it to stop.
 func (h *simHealth) noteChange(c fakeChange) {
-	if c.alloc == nil || !(c.alloc.Stopping() || c.alloc.Ended()) {
+	if c.alloc == nil || !c.alloc.Stopping() && !c.alloc.Ended() {
 		return
 	}
 	if _, ok := h.critical[c.alloc.ID]; ok {

@@ -53,7 +53,7 @@ func (l *eventLog) add(c fakeChange) {
 		e.Topic, e.Type, e.Key = "Job", "JobDeregistered", c.removed
 		e.Payload = struct{}{}
 	}
-	line, _ := json.Marshal(struct { //nolint:errcheck,errchkjson // it is plain data
+	line, _ := json.Marshal(struct { //nolint:errchkjson // it is plain data
 		Index  uint64
 		Events []any
 	}{c.index, []any{e}})
