@@ -169,10 +169,10 @@ func (p *Platform) awaitDyno(ctx context.Context, run Run, progress func(Dyno)) 
 func (p *Platform) endTalk(ctx context.Context, run Run, code int, err error) error {
 	ctx, cancel := context.WithTimeout(ctx, recordTime)
 	defer cancel()
-	if errors.Is(err, ErrDynoEnded) {
-		p.awaitEnd(ctx, run)
-	}
 	s, _, stopped := p.openRun(ctx, run.AppID, run.ID)
+	if stopped == nil && errors.Is(err, ErrDynoEnded) {
+		stopped = p.awaitEnd(ctx, run)
+	}
 	switch {
 	case stopped != nil:
 		return stopped
@@ -189,20 +189,23 @@ func (p *Platform) endTalk(ctx context.Context, run Run, code int, err error) er
 }
 
 // awaitEnd waits a moment for the record of how a dyno has ended that a session found ended: what it says of the reason is more than
-// the session knows. A holder that the image cannot run, for instance, runs for an instant before it fails.
-func (p *Platform) awaitEnd(ctx context.Context, run Run) {
-	ctx, cancel := context.WithTimeout(ctx, endedTime)
-	defer cancel()
+// the session knows. A holder that the image cannot run, for instance, runs for an instant before it fails. It gives what openRun says of
+// it then, nil if there is no record yet.
+func (p *Platform) awaitEnd(ctx context.Context, run Run) error {
 	tick := time.NewTicker(lookInterval)
 	defer tick.Stop()
+	late := time.NewTimer(endedTime)
+	defer late.Stop()
 	for {
-		if _, _, err := p.openRun(ctx, run.AppID, run.ID); err != nil {
-			return
-		}
 		select {
+		case <-late.C:
+			return nil
 		case <-ctx.Done():
-			return
+			return nil
 		case <-tick.C:
+		}
+		if _, _, err := p.openRun(ctx, run.AppID, run.ID); err != nil {
+			return err
 		}
 	}
 }

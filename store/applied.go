@@ -12,20 +12,25 @@ import (
 // AppIDs lists the apps that the loop must look at: those that were deleted but not yet removed from the cluster, whose
 // names others may have taken, and then all that are not deleted.
 func (s *Store) AppIDs(ctx context.Context) ([]string, error) {
+	return s.ids(ctx, `
+		SELECT id
+		FROM apps
+		WHERE deleted_at IS NULL OR removed_at IS NULL
+		ORDER BY deleted_at IS NULL, name, deleted_at`)
+}
+
+// ids gives the ids that a query finds.
+func (s *Store) ids(ctx context.Context, query string, args ...any) ([]string, error) {
 	scan := func(r row) (id string, err error) {
 		err = r.Scan(&id)
 		return id, err
 	}
-	var all []string
+	var found []string
 	err := s.read(ctx, func(ctx context.Context, tx *tx) (err error) {
-		all, err = list(ctx, tx, scan, `
-			SELECT id
-			FROM apps
-			WHERE deleted_at IS NULL OR removed_at IS NULL
-			ORDER BY deleted_at IS NULL, name, deleted_at`)
+		found, err = list(ctx, tx, scan, query, args...)
 		return err
 	})
-	return all, err
+	return found, err
 }
 
 // Wanted gives what should run for an app, which may be deleted, and what the loop last did.

@@ -9,6 +9,17 @@ import (
 // EditApp runs decide on an app's state, commits what it decides and gives the state after. Writes have one order, so decide
 // sees every edit before its own.
 func (s *Store) EditApp(ctx context.Context, key string, decide func(dynomad.AppState) (dynomad.Edit, error)) (dynomad.AppState, error) {
+	return s.writeApp(ctx, key, func(ctx context.Context, tx *tx, before dynomad.AppState) error {
+		edit, err := decide(before)
+		if err != nil {
+			return err
+		}
+		return apply(ctx, tx, before, edit)
+	})
+}
+
+// writeApp runs a write that begins with an app's state, and gives the state after.
+func (s *Store) writeApp(ctx context.Context, key string, do func(context.Context, *tx, dynomad.AppState) error) (dynomad.AppState, error) {
 	var after dynomad.AppState
 	err := s.write(ctx, func(ctx context.Context, tx *tx) error {
 		id, err := appID(ctx, tx, key)
@@ -20,11 +31,7 @@ func (s *Store) EditApp(ctx context.Context, key string, decide func(dynomad.App
 		if err != nil {
 			return err
 		}
-		edit, err := decide(before)
-		if err != nil {
-			return err
-		}
-		if err := apply(ctx, tx, before, edit); err != nil {
+		if err := do(ctx, tx, before); err != nil {
 			return err
 		}
 		after, err = appState(ctx, tx, id)

@@ -41,10 +41,6 @@ func (s *Store) UnknownApps(ctx context.Context, ids []string) ([]string, error)
 
 // unknownIDs gives those of some ids that a query does not find.
 func (s *Store) unknownIDs(ctx context.Context, ids []string, query string) ([]string, error) {
-	scan := func(r row) (id string, err error) {
-		err = r.Scan(&id)
-		return id, err
-	}
 	if len(ids) == 0 {
 		return nil, nil
 	}
@@ -52,12 +48,7 @@ func (s *Store) unknownIDs(ctx context.Context, ids []string, query string) ([]s
 	if err != nil {
 		return nil, fmt.Errorf("look for unknown ids: %w", err)
 	}
-	var unknown []string
-	err = s.read(ctx, func(ctx context.Context, tx *tx) (err error) {
-		unknown, err = list(ctx, tx, scan, query, string(array))
-		return err
-	})
-	return unknown, err
+	return s.ids(ctx, query, string(array))
 }
 
 // adopt makes an installation the database's own, if there are no apps of another.

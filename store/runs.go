@@ -12,18 +12,8 @@ import (
 
 // CreateRun adds the run that decide makes of an app's state and the run's number.
 func (s *Store) CreateRun(ctx context.Context, key string, decide func(dynomad.AppState, int) (dynomad.Run, dynomad.Audit, error)) (dynomad.AppState, dynomad.Run, error) {
-	var after dynomad.AppState
 	var run dynomad.Run
-	err := s.write(ctx, func(ctx context.Context, tx *tx) error {
-		id, err := appID(ctx, tx, key)
-		if err != nil {
-			return err
-		}
-		tx.touches(id)
-		before, err := appState(ctx, tx, id)
-		if err != nil {
-			return err
-		}
+	after, err := s.writeApp(ctx, key, func(ctx context.Context, tx *tx, before dynomad.AppState) error {
 		number, err := nextRun(ctx, tx)
 		if err != nil {
 			return err
@@ -32,17 +22,13 @@ func (s *Store) CreateRun(ctx context.Context, key string, decide func(dynomad.A
 		if run, audit, err = decide(before, number); err != nil {
 			return err
 		}
-		if err := insertRun(ctx, tx, id, run); err != nil {
+		if err := insertRun(ctx, tx, before.App.ID, run); err != nil {
 			return err
 		}
 		if err := insertAppAudit(ctx, tx, audit, before.App); err != nil {
 			return err
 		}
-		if err := forgetRuns(ctx, tx); err != nil {
-			return err
-		}
-		after, err = appState(ctx, tx, id)
-		return err
+		return forgetRuns(ctx, tx)
 	})
 	if err != nil {
 		return dynomad.AppState{}, dynomad.Run{}, err
@@ -118,9 +104,7 @@ func (s *Store) AttachedRuns(ctx context.Context) ([]dynomad.Run, error) {
 			FROM runs
 			WHERE removed = 0 AND attach = 1 AND ended_at IS NULL AND stop_reason IS NULL
 			ORDER BY number`)
-		for _, r := range sealed {
-			runs = append(runs, r.run)
-		}
+		runs = runsOf(sealed)
 		return err
 	})
 	if err != nil {
@@ -223,28 +207,12 @@ const runColumns = `
 // listedRuns gives the runs of an app that are under way or listed, by number. The environments of their own are left sealed.
 func listedRuns(ctx context.Context, tx *tx, appID string) ([]dynomad.Run, error) {
 	sealed, err := sealedRuns(ctx, tx, appID)
-	runs := make([]dynomad.Run, len(sealed))
-	for i, r := range sealed {
-		runs[i] = r.run
-	}
-	if len(runs) == 0 {
-		return nil, err
-	}
-	return runs, err
+	return runsOf(sealed), err
 }
 
 // AppsWithRuns lists the apps that have runs which are not removed, deleted apps among them.
 func (s *Store) AppsWithRuns(ctx context.Context) ([]string, error) {
-	scan := func(r row) (id string, err error) {
-		err = r.Scan(&id)
-		return id, err
-	}
-	var ids []string
-	err := s.read(ctx, func(ctx context.Context, tx *tx) (err error) {
-		ids, err = list(ctx, tx, scan, `SELECT DISTINCT app_id FROM runs WHERE removed = 0 ORDER BY app_id`)
-		return err
-	})
-	return ids, err
+	return s.ids(ctx, `SELECT DISTINCT app_id FROM runs WHERE removed = 0 ORDER BY app_id`)
 }
 
 // AppRuns gives the runs of an app, which may be deleted, that the loop has to see to. Those that have not ended have the environments
@@ -294,6 +262,15 @@ func openedRuns(ctx context.Context, tx *tx, appID string) ([]dynomad.Run, error
 type sealedRun struct {
 	run dynomad.Run
 	env []byte
+}
+
+// runsOf gives the runs without the environments of their own; nil for none.
+func runsOf(sealed []sealedRun) []dynomad.Run {
+	var runs []dynomad.Run
+	for _, s := range sealed {
+		runs = append(runs, s.run)
+	}
+	return runs
 }
 
 func sealedRuns(ctx context.Context, tx *tx, appID string) ([]sealedRun, error) {

@@ -82,9 +82,7 @@ func (s *Store) LastRuns(ctx context.Context, typeID string, most int) ([]dynoma
 			WHERE type_id = ? AND scheduled_at IS NOT NULL
 			ORDER BY scheduled_at DESC
 			LIMIT ?`, typeID, most)
-		for _, r := range sealed {
-			runs = append(runs, r.run)
-		}
+		runs = runsOf(sealed)
 		return err
 	})
 	return runs, err

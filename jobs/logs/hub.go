@@ -133,8 +133,13 @@ func (h *Hub) makeRoom() {
 		return
 	}
 	oldest := slices.MinFunc(idle, func(a, b *feed) int { return a.left.Compare(b.left) })
-	delete(h.feeds, oldest.appID)
-	close(oldest.gone)
+	h.drop(oldest)
+}
+
+// drop forgets a feed that nobody reads, and has it end. h.mu is held.
+func (h *Hub) drop(f *feed) {
+	delete(h.feeds, f.appID)
+	close(f.gone)
 }
 
 // Wake has an app's feed look at the app. It does not block.
@@ -195,10 +200,9 @@ func (h *Hub) wanted(f *feed) bool {
 func (h *Hub) clear() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for id, f := range h.feeds {
+	for _, f := range h.feeds {
 		if f.readers == 0 {
-			delete(h.feeds, id)
-			close(f.gone)
+			h.drop(f)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -83,10 +84,7 @@ func soonest(a, b time.Duration) time.Duration {
 // render makes of what is wanted the job that should be registered, if any.
 func (l *Loop) render(w dynomad.Wanted) (target, error) {
 	settings := l.Settings()
-	t := target{Wanted: w, namespace: w.App.NomadNamespace, name: w.App.Name}
-	if t.namespace == "" {
-		t.namespace = settings.Namespace
-	}
+	t := target{Wanted: w, namespace: cmp.Or(w.App.NomadNamespace, settings.Namespace), name: w.App.Name}
 	t.installation = settings.Installation
 	t.want = jobs.Want{App: w.App, Remove: w.Deleted}
 	input, ok := jobs.InputFor(settings, w)

@@ -121,9 +121,13 @@ func (l *Loop) keepConfig(ctx context.Context, t *target) error {
 }
 
 func (l *Loop) putConfig(ctx context.Context, t target) error {
-	id := t.AppState.Wanted.ConfigID
-	if err := l.Desired.ConfigWritten(ctx, t.App.ID, id); err != nil {
+	return l.writeConfig(ctx, t.namespace, t.App, t.AppState.Wanted.ConfigID, t.Release)
+}
+
+// writeConfig writes the variable with the config vars of a config version. It is recorded first, or nobody would know of it.
+func (l *Loop) writeConfig(ctx context.Context, namespace string, app dynomad.App, id string, vars dynomad.ConfigVars) error {
+	if err := l.Desired.ConfigWritten(ctx, app.ID, id); err != nil {
 		return fmt.Errorf("recording a config version: %w", err)
 	}
-	return l.Cluster.PutVariable(ctx, t.namespace, jobs.ConfigPath(t.name, id), jobs.ConfigItems(t.App, t.Release))
+	return l.Cluster.PutVariable(ctx, namespace, jobs.ConfigPath(app.Name, id), jobs.ConfigItems(app, vars))
 }
