@@ -95,16 +95,19 @@ func (e *engine) startDaemon(ctx context.Context, cfg Config, dataRoot string) e
 	if err := checkDocker(); err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "nomadtest-docker-")
+	if err := sweepDockers(ctx, os.TempDir()); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", dockerDirPrefix)
 	if err != nil {
 		return err
 	}
 	// A configuration of the machine's own could contradict our flags.
 	err = os.WriteFile(filepath.Join(dir, "daemon.json"), []byte("{}"), 0o600)
-	if err := errors.Join(err, os.Mkdir(filepath.Join(dir, "tmp"), 0o700)); err != nil {
+	err = errors.Join(err, os.Mkdir(filepath.Join(dir, "tmp"), 0o700), hostNow(ctx).record(dir))
+	if err != nil {
 		return err
 	}
-	before := bridgeBefore(ctx)
 	if dataRoot == "" {
 		dataRoot = filepath.Join(dir, "data")
 	}
@@ -119,7 +122,7 @@ func (e *engine) startDaemon(ctx context.Context, cfg Config, dataRoot string) e
 	if err := e.lock.share(); err != nil {
 		return errors.Join(err, e.proc.Kill())
 	}
-	return startReaper(ctx, e.lock.path, dir, before)
+	return startReaper(ctx, e.lock.path, dir)
 }
 
 // daemonCommand outlives us: the daemon may have users beside its starter, and reaper.sh ends it.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -17,6 +18,8 @@ import (
 // dockerLock is locked, shared, by every user of a Docker at the standard socket. It names the directory of the one
 // that nomadtest started, and is empty if Docker was there before.
 const dockerLock = "/run/nomadtest-docker.lock"
+
+const dockerDirPrefix = "nomadtest-docker-" // of temporary directories of the Dockers that nomadtest starts
 
 //go:embed reaper.sh
 var reaperScript string
@@ -83,7 +86,8 @@ type hostBefore struct {
 	forwardPolicy string // of iptables' FORWARD chain
 }
 
-func bridgeBefore(ctx context.Context) hostBefore {
+// hostNow looks at the machine before Docker starts.
+func hostNow(ctx context.Context) hostBefore {
 	_, err := net.InterfaceByName("docker0")
 	before := hostBefore{hadBridge: err == nil, forwardPolicy: "ACCEPT"}
 	rules, err := exec.CommandContext(ctx, "iptables", "-S", "FORWARD").Output()
@@ -93,21 +97,50 @@ func bridgeBefore(ctx context.Context) hostBefore {
 	return before
 }
 
-// startReaper starts reaper.sh in a session of its own: it has to outlive us, however we end.
-func startReaper(ctx context.Context, lock, dir string, before hostBefore) error {
+// record writes down what reaper.sh puts back, in the directory of the daemon that is about to start.
+func (b hostBefore) record(dir string) error {
 	bridge := "no"
-	if before.hadBridge {
+	if b.hadBridge {
 		bridge = "yes"
 	}
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), "sh", "-c", reaperScript, "nomadtest-reaper",
-		lock, dir, bridge, before.forwardPolicy)
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
-	cmd.Dir = "/"
+	return os.WriteFile(filepath.Join(dir, "before"), []byte(bridge+" "+b.forwardPolicy+"\n"), 0o600)
+}
+
+// startReaper starts reaper.sh in a session of its own: it has to outlive us, however we end.
+func startReaper(ctx context.Context, lock, dir string) error {
+	cmd := reaper(context.WithoutCancel(ctx), lock, dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("starting the reaper: %w", err)
 	}
 	go func() { _ = cmd.Wait() }() // leaves no zombie; its exit code says nothing
+	return nil
+}
+
+func reaper(ctx context.Context, lock, dir string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "sh", "-c", reaperScript, "nomadtest-reaper", lock, dir)
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
+	cmd.Dir = "/"
+	return cmd
+}
+
+// sweepDockers clears away what is left of Docker daemons that were killed together with their reapers: containers
+// whose addresses the next daemon would give away again, and their mounts. The exclusive lock on dockerLock is held,
+// and no Docker answers, so that none of the directories is in use.
+func sweepDockers(ctx context.Context, tempDir string) error {
+	dirs, err := filepath.Glob(filepath.Join(tempDir, dockerDirPrefix+"*"))
+	if err != nil {
+		return err
+	}
+	for _, dir := range dirs {
+		lock := filepath.Join(dir, "reaper.lock")
+		if err := os.WriteFile(lock, nil, 0o600); err != nil {
+			return fmt.Errorf("clearing away a killed Docker: %w", err)
+		}
+		if out, err := reaper(ctx, lock, dir).CombinedOutput(); err != nil {
+			return fmt.Errorf("clearing away what a killed Docker left in %s: %w: %s", dir, err, out)
+		}
+	}
 	return nil
 }
 
