@@ -3,10 +3,16 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	nomadapi "github.com/hashicorp/nomad/api"
+
+	"github.com/dynomad/dynomad/nomad/nomadtest"
 )
 
 // TestChaos_notices plants faults in what the checkers of the chaos tests look at: each must be noticed. Faults that were planted in the
@@ -105,4 +111,29 @@ func TestChaos_notices(t *testing.T) {
 			t.Errorf("a stranger's job %s: not noticed", what)
 		}
 	}
+}
+
+// TestChaos_noticesVisitors ends the only dyno of an app that visitors come to: those who were not served must be counted.
+func TestChaos_noticesVisitors(t *testing.T) {
+	t.Parallel()
+	d := startDaemon(t, quick()...)
+	image := d.cluster.Image(t, "hello")
+	const app = "noticed-default"
+	d.do(http.MethodPost, "/apps", `{"name":"noticed"}`, http.StatusCreated, nil)
+	d.do(http.MethodPost, "/apps/"+app+"/builds", `{"url":"`+image+`"}`, http.StatusCreated, nil)
+	dynos := d.waitDynos(app, "web", time.Minute, allReady(1))
+	d.page(app, "/")
+	visits := served{d, app}.load(1)
+	visits.more(t, 20)
+	if n := visits.lost(visits.start); n > 0 {
+		t.Fatalf("%d visitors were not served before anything happened", n)
+	}
+	d.endContainer(t, dynos[0].ID)
+	nomadtest.Eventually(t, time.Minute, func(context.Context) error {
+		if visits.lost(visits.start) == 0 {
+			return errors.New("no visitor is said not to have been served")
+		}
+		return nil
+	})
+	d.waitDynos(app, "web", time.Minute, allReady(1))
 }

@@ -420,19 +420,29 @@ func (l *visitLoad) wantNone(tb testing.TB) {
 func (l *visitLoad) wantNoneAfter(tb testing.TB, from time.Time) {
 	tb.Helper()
 	l.stop()
-	what, late := map[string]int{}, 0
-	var last time.Time
+	what := map[string]int{}
 	for _, f := range l.failed {
 		what[f.what]++
-		if last = f.began; !last.Before(from) {
-			late++
-		}
 	}
+	late := l.lost(from)
 	tb.Logf("of %d requests %d failed, %d of them late: %v", l.total, len(l.failed), late, what)
-	if len(l.failed) > 0 {
-		tb.Logf("those came from %s to %s after the first one", l.failed[0].began.Sub(l.start), last.Sub(l.start))
+	if n := len(l.failed); n > 0 {
+		tb.Logf("those came from %s to %s after the first one", l.failed[0].began.Sub(l.start), l.failed[n-1].began.Sub(l.start))
 	}
 	if late > 0 || l.total < 100 {
 		tb.Errorf("of %d requests %d failed that should not have", l.total, late)
 	}
+}
+
+// lost counts the visitors who came after a time and were not served.
+func (l *visitLoad) lost(from time.Time) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := 0
+	for _, f := range l.failed {
+		if !f.began.Before(from) {
+			n++
+		}
+	}
+	return n
 }
