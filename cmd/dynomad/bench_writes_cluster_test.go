@@ -4,9 +4,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -144,7 +147,7 @@ func groupOf(job *api.Job, dynoType string) *api.TaskGroup {
 func (w *writes) schedule(b *testing.B, found *board) {
 	b.Helper()
 	seen := w.watchJobs(b)
-	var answers, registers, ours, theirs []time.Duration
+	var answers, registers, ours, theirs, syncs, pings []time.Duration
 	lost := map[string]int{}
 	tick := time.NewTicker(writePause)
 	defer tick.Stop()
@@ -177,6 +180,7 @@ func (w *writes) schedule(b *testing.B, found *board) {
 		} else {
 			lost["nomad"]++
 		}
+		syncs, pings = append(syncs, w.sync(b)), append(pings, w.ping(b))
 	}
 	row := func(name string, took []time.Duration) []string {
 		return []string{name, short(quantile(took, 0.5)), short(quantile(took, 0.99)), short(quantile(took, 1))}
@@ -185,12 +189,47 @@ func (w *writes) schedule(b *testing.B, found *board) {
 		{fmt.Sprintf("%d changes of a quantity, while Nomad schedules", writeTurns), "p50", "p99", "longest"},
 		row("dynomad: answer to PATCH formation", answers), row("dynomad: until Nomad has the job", ours),
 		row("nomad: answer to a register", registers), row("nomad: until Nomad has the job", theirs),
+		row("beside it: 4 KiB written and synced", syncs), row("beside it: dynomad's answer to GET /healthz", pings),
 	}))
 	b.Logf("not in Nomad after %s: %v", lostAfter, lost)
 	p99 := quantile(answers, 0.99)
 	found.check(b, "PATCH formation while Nomad schedules, p99", short(p99), "under "+short(patchP99), p99 < patchP99)
 	found.note("PATCH formation, until Nomad has the job, p50 (of a bare register's)",
 		fmt.Sprintf("%s (%.2f)", short(median(ours)), median(ours).Seconds()/median(theirs).Seconds()))
+}
+
+// sync writes a page to the disk that the database is on, and gives how long that took: no write can be acknowledged sooner.
+func (w *writes) sync(b *testing.B) time.Duration {
+	b.Helper()
+	file, err := os.OpenFile(filepath.Join(w.dir, "synced"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		b.Fatal(err)
+	}
+	start := time.Now()
+	_, err = file.Write(make([]byte, 4096))
+	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
+		b.Fatal(err)
+	}
+	return time.Since(start)
+}
+
+// ping gives how long the daemon's least answer takes: what goes beyond that at rest is waiting for a processor.
+func (w *writes) ping(b *testing.B) time.Duration {
+	b.Helper()
+	req, err := http.NewRequestWithContext(b.Context(), http.MethodGet, w.url+"/healthz", http.NoBody)
+	if err != nil {
+		b.Fatal(err)
+	}
+	start := time.Now()
+	resp, err := w.client.Do(req)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer resp.Body.Close() //nolint:errcheck // read only
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		b.Fatal(err)
+	}
+	return time.Since(start)
 }
 
 // asManyAsPossible has one writer, then many, change the command of types that nobody runs, so that Nomad has to look at each change
