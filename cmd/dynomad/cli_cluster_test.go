@@ -64,15 +64,20 @@ func (u *user) must(want string, args ...string) string {
 	return out
 }
 
+func (u *user) login(d *daemon) {
+	u.tb.Helper()
+	if out, errOut, code := u.run(d.token+"\n", "login", d.url); code != 0 {
+		u.tb.Fatalf("login: %d %s%s", code, out, errOut)
+	}
+}
+
 // TestCluster_commands drives every command on the real cluster.
 func TestCluster_commands(t *testing.T) {
 	t.Parallel()
 	d := startDaemon(t, quick()...)
 	image := d.cluster.Image(t, "busybox")
 	u := d.user()
-	if out, errOut, code := u.run(d.token+"\n", "login", d.url); code != 0 {
-		t.Fatalf("login: %d %s%s", code, out, errOut)
-	}
+	u.login(d)
 	u.must("root@dynomad.local", "whoami")
 	u.must("Created cli-default", "apps:create", "cli")
 	u.firstDeploy(image)
@@ -100,6 +105,7 @@ func TestCluster_crashingDeploy(t *testing.T) {
 	d := startDaemon(t, quick()...)
 	image := d.cluster.Image(t, "busybox")
 	u := d.user()
+	u.login(d)
 	u.must("Created cli-default", "apps:create", "cli")
 	u.firstDeploy(image)
 	if took := u.crash(image); took > 40*time.Second {

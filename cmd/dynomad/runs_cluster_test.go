@@ -217,14 +217,14 @@ func TestCluster_scheduled(t *testing.T) {
 	d := startDaemon(t, quick()...)
 	app := d.oneOffApp("clock")
 	d.do(http.MethodPost, "/apps/"+app+"/formation", `{"type":"tick","schedule":"* * * * *","size":"gp1","command":"sh -c 'exit 4'"}`, http.StatusOK, nil)
-	first := d.waitSlots(app, 70*time.Second, 1)
+	first := d.waitSlots(app, 2*time.Minute, 1)
 	if err := d.process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.process.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	slots := d.waitSlots(app, 75*time.Second, 2)
+	slots := d.waitSlots(app, 2*time.Minute, 2)
 	minutes := map[time.Time]bool{}
 	for i, s := range slots {
 		if s.State != "stopped" || s.ExitCode == nil || *s.ExitCode != 4 {
@@ -235,8 +235,8 @@ func TestCluster_scheduled(t *testing.T) {
 		}
 		minutes[s.ScheduledAt] = true
 	}
-	if old := slots[len(slots)-1]; old.ID != first[0].ID {
-		t.Errorf("the first run was %s, is %s", first[0].ID, old.ID)
+	if was, is := first[len(first)-1], slots[len(slots)-1]; is.ID != was.ID {
+		t.Errorf("the first run was %s, is %s", was.ID, is.ID)
 	}
 	d.do(http.MethodPatch, "/apps/"+app+"/formation/tick", `{"quantity":0}`, http.StatusOK, nil)
 	d.once(app)

@@ -112,11 +112,11 @@ func TestFollow_interrupted(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.must("apps:create", "api")
-	r := w.do("deploy", "slow:1", "-a", "api", "--timeout", "50ms")
+	r := w.do("deploy", "slow:1", "-a", "api", "--timeout", "500ms")
 	if r.code != exitTimeout || !strings.Contains(r.err, "ps:wait") || !strings.Contains(r.out, "web.1  pending") {
 		t.Errorf("deploy: %+v", r)
 	}
-	r = w.do("ps:wait", "-a", "api", "--timeout", "50ms")
+	r = w.do("ps:wait", "-a", "api", "--timeout", "500ms")
 	if r.code != exitTimeout || !strings.Contains(r.err, "0 of 1 dyno of web") {
 		t.Errorf("ps:wait: %+v", r)
 	}
