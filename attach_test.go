@@ -45,7 +45,7 @@ func (someDynos) Dynos(dynomad.AppState, time.Time) dynomad.DynoPicture {
 }
 
 func (someDynos) StaleFor(time.Time) time.Duration { return 0 }
-func (someDynos) Wake(string)                      {}
+func (someDynos) Wake(context.Context, string)     {}
 
 // recorder remembers what it is to run.
 type recorder struct {

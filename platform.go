@@ -120,9 +120,9 @@ type dynoView interface {
 	StaleFor(now time.Time) time.Duration
 }
 
-// waker starts the loop for an app.
+// waker starts the loop for an app. The context says for which request: see RequestIDFrom.
 type waker interface {
-	Wake(appID string)
+	Wake(ctx context.Context, appID string)
 }
 
 // Platform has the verbs of the API. It checks requests against the rules, commits what is wanted and wakes the loop. It is
@@ -202,7 +202,7 @@ func (p *Platform) edit(ctx context.Context, key string, decide func(AppState) (
 	if err != nil {
 		return AppState{}, err
 	}
-	p.loop.Wake(after.App.ID)
+	p.loop.Wake(ctx, after.App.ID)
 	return after, nil
 }
 

@@ -107,7 +107,7 @@ func (p *Platform) DeleteApp(ctx context.Context, key string) (AppState, error) 
 	if err != nil {
 		return AppState{}, err
 	}
-	p.loop.Wake(s.App.ID)
+	p.loop.Wake(ctx, s.App.ID)
 	return s, nil
 }
 

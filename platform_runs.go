@@ -39,7 +39,7 @@ func (p *Platform) CreateRun(ctx context.Context, key string, n NewRun) (AppStat
 	if err != nil {
 		return AppState{}, Dyno{}, err
 	}
-	p.loop.Wake(after.App.ID)
+	p.loop.Wake(ctx, after.App.ID)
 	return after, run.Dyno(after.App), nil
 }
 
@@ -59,7 +59,7 @@ func (r Run) describe() string {
 func (p *Platform) stopRun(ctx context.Context, s AppState, d Dyno) error {
 	err := p.runs.StopRun(ctx, s.App.ID, d.ID, "It was stopped by request.", p.audit(ctx, "dyno.stop", "Stopped "+d.Name+"."))
 	if err == nil {
-		p.loop.Wake(s.App.ID)
+		p.loop.Wake(ctx, s.App.ID)
 	}
 	return err
 }

@@ -184,7 +184,7 @@ func (p *Platform) endTalk(ctx context.Context, run Run, code int, err error) er
 		end.Node, end.AllocID = d.Node, d.AllocID
 	}
 	err = p.runs.EndRun(ctx, run.AppID, run.ID, end)
-	p.loop.Wake(run.AppID)
+	p.loop.Wake(ctx, run.AppID)
 	return err
 }
 
@@ -215,7 +215,7 @@ func (p *Platform) stopTalk(ctx context.Context, run Run, reason string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTime)
 	defer cancel()
 	err := p.runs.StopRun(ctx, run.AppID, run.ID, reason, p.audit(ctx, "dyno.stop", "Stopped "+run.Name()+". "+reason))
-	p.loop.Wake(run.AppID)
+	p.loop.Wake(ctx, run.AppID)
 	return err
 }
 

@@ -46,6 +46,7 @@ type Schedule struct {
 type Slots struct {
 	SeenUntil time.Time
 	Runs      []Run // of a minute each, unnumbered; one that has ended already was skipped
+	Missed    int   // minutes that came due too long ago
 	Audits    []Audit
 }
 
@@ -84,7 +85,7 @@ func (r Rules) TakeSlots(s AppState, t DynoType, after, now time.Time, newID fun
 	if err != nil && KindOf(err) == Conflict && s.Build == nil {
 		return taken
 	}
-	if missed.count > 0 {
+	if taken.Missed = missed.count; missed.count > 0 {
 		taken.Audits = append(taken.Audits, Audit{Action: "schedule.missed", Details: missed.details(t)})
 	}
 	going := goingOf(s, t)

@@ -38,6 +38,14 @@ func NewExecutor(client *Client, log hclog.Logger) *Executor {
 	}
 }
 
+// logFor gives a logger whose lines have these keys, and the id of the request that they are for.
+func (e *Executor) logFor(ctx context.Context, args ...any) hclog.Logger {
+	if id := dynomad.RequestIDFrom(ctx); id != "" {
+		args = append(args, "request_id", id)
+	}
+	return e.log.With(args...)
+}
+
 // Exec runs a script in a dyno. If ctx ends first, or the output gets too long, the script's processes are ended before Exec
 // returns: to drop the connection would leave them running.
 func (e *Executor) Exec(ctx context.Context, in dynomad.Exec) (dynomad.Executed, error) {
@@ -47,7 +55,7 @@ func (e *Executor) Exec(ctx context.Context, in dynomad.Exec) (dynomad.Executed,
 	default:
 		return dynomad.Executed{}, unavailable(nil, "Too many commands are running in dynos.")
 	}
-	log := e.log.With("app", in.App.Name, "dyno", in.Dyno.Name, "type", in.Dyno.Type, "command", in.Name)
+	log := e.logFor(ctx, "app", in.App.Name, "release", in.Dyno.ReleaseVersion, "dyno", in.Dyno.Name, "type", in.Dyno.Type, "command", in.Name)
 	log.Info("running a command in a dyno")
 	start := time.Now()
 	done, err := e.exec(ctx, in)

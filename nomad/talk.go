@@ -33,7 +33,7 @@ func (e *Executor) Talk(ctx context.Context, in dynomad.Session) (int, error) {
 	default:
 		return 0, unavailable(nil, "Too many clients are connected to dynos.")
 	}
-	log := e.log.With("app", in.App.Name, "dyno", in.Dyno, "tty", in.Terminal.TTY)
+	log := e.logFor(ctx, "app", in.App.Name, "dyno", in.Dyno, "tty", in.Terminal.TTY)
 	log.Info("a client talks with a dyno")
 	start := time.Now()
 	code, err := e.talk(ctx, in)

@@ -31,7 +31,7 @@ func (s *Server) adapt(rt route) http.Handler {
 		setHeaders(rec.Header(), id)
 		limit := cmp.Or(rt.time, handlerTime)
 		setDeadlines(w, r, start, limit)
-		ctx := r.Context()
+		ctx, notes := noted(r, rt, id)
 		if rt.stream {
 			rec.begun = func() { s.answered(rt, r, id, logged{status: rec.status, took: time.Since(start)}) }
 		} else {
@@ -48,10 +48,10 @@ func (s *Server) adapt(rt route) http.Handler {
 				writeError(rec, kind, err)
 			}
 		}
-		end := logged{status, time.Since(start), kind, err}
+		end := logged{status, time.Since(start), kind, err, notes}
 		switch {
 		case rec.begun != nil && rec.status != 0 && rec.status < http.StatusMultipleChoices:
-			s.log.Debug("a stream has ended", "path", rt.path, "request_id", id, "duration", end.took, "kind", kind)
+			s.log.Debug("a stream has ended", "path", rt.path, "app", printable(mux.Vars(r)["app"]), "request_id", id, "duration", end.took, "kind", kind)
 		case status == http.StatusSwitchingProtocols:
 			s.logRequest(rt, r, id, end)
 			s.observe(rt, r, status, rec.switched.Sub(start)) // what follows is no answer

@@ -114,7 +114,8 @@ func (s *Server) createBuild(w http.ResponseWriter, r *http.Request) error {
 	if o.err != nil {
 		return o.err
 	}
-	_, b, err := s.platform.CreateBuild(r.Context(), appKey(r), n)
+	state, b, err := s.platform.CreateBuild(r.Context(), appKey(r), n)
+	noteRelease(r, state)
 	return s.respondBuild(w, http.StatusCreated, b, err)
 }
 
@@ -147,7 +148,8 @@ func (s *Server) rebuild(w http.ResponseWriter, r *http.Request) error {
 	if _, err := decodeOptional(r); err != nil {
 		return err
 	}
-	_, b, err := s.platform.Rebuild(r.Context(), appKey(r), buildKey(r))
+	state, b, err := s.platform.Rebuild(r.Context(), appKey(r), buildKey(r))
+	noteRelease(r, state)
 	return s.respondBuild(w, http.StatusCreated, b, err)
 }
 

@@ -78,6 +78,7 @@ func (s *Server) updateConfig(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	noteRelease(r, state)
 	return respond(w, http.StatusOK, configOf(state.Config))
 }
 

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"time"
@@ -18,6 +19,32 @@ type logged struct {
 	took   time.Duration
 	kind   dynomad.Kind // "" for a success
 	err    error
+	*notes // nil has none
+}
+
+// notes are what a handler has for the request's line in the log.
+type notes struct {
+	release int // the version of the app's newest release, after what the request did
+}
+
+type notesKey struct{}
+
+// noted gives the context of a request: what is done for it bears its id, and its handler can make notes. Requests that only read need
+// neither.
+func noted(r *http.Request, rt route, id string) (context.Context, *notes) {
+	ctx := r.Context()
+	if reads := r.Method == http.MethodGet || r.Method == http.MethodHead; reads && rt.time != streamTime {
+		return ctx, nil
+	}
+	n := &notes{}
+	return context.WithValue(dynomad.WithRequestID(ctx, id), notesKey{}, n), n
+}
+
+// noteRelease has the request's line in the log tell the app's newest release.
+func noteRelease(r *http.Request, s dynomad.AppState) {
+	if n, ok := r.Context().Value(notesKey{}).(*notes); ok && s.Last != nil {
+		n.release = s.Last.Version
+	}
 }
 
 // logRequest writes a request's one line. It has the path's template, never a query, a body or a token. What was wrong
@@ -39,6 +66,9 @@ func (s *Server) logRequest(rt route, r *http.Request, id string, end logged) {
 	}
 	if app := mux.Vars(r)["app"]; app != "" {
 		args = append(args, "app", printable(app))
+	}
+	if end.notes != nil && end.release > 0 {
+		args = append(args, "release", end.release)
 	}
 	if theirs := r.Header.Get("Request-Id"); theirs != "" {
 		args = append(args, "client_request_id", printable(theirs))

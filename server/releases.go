@@ -81,6 +81,7 @@ func (s *Server) createRelease(w http.ResponseWriter, r *http.Request) error {
 		return o.err
 	}
 	state, rel, err := s.platform.CreateRelease(r.Context(), appKey(r), n)
+	noteRelease(r, state)
 	return respondRelease(w, http.StatusCreated, state, rel, err)
 }
 

@@ -95,7 +95,7 @@ func (v *fakeView) StaleFor(time.Time) time.Duration {
 	return v.stale
 }
 
-func (v *fakeView) Wake(string) {
+func (v *fakeView) Wake(context.Context, string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.wakes++

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/mattn/go-sqlite3"
@@ -14,18 +16,42 @@ import (
 // retryAfter is how soon trying again makes sense when the store is busy.
 const retryAfter = time.Second
 
-// ailments are what can be wrong with the store that is no fault of the request, by SQLite's primary code, and what clients are told
-// of it. Reads that need no disk go on meanwhile.
-var ailments = map[sqlite3.ErrNo]string{
-	sqlite3.ErrBusy:     "The store is busy with another write; try again.",
-	sqlite3.ErrLocked:   "The store is busy with another write; try again.",
-	sqlite3.ErrFull:     "The disk that holds the store is full.",
-	sqlite3.ErrReadonly: "The disk or the folder that holds the store is read-only.",
-	sqlite3.ErrPerm:     "The folder that holds the store refuses the daemon.",
-	sqlite3.ErrIoErr:    "The disk that holds the store does not work, or is read-only.",
-	sqlite3.ErrCantOpen: "The files of the store cannot be opened.",
-	sqlite3.ErrCorrupt:  "The store's database is damaged; a backup has to be restored.",
-	sqlite3.ErrNotADB:   "The store's database is damaged; a backup has to be restored.",
+// ailment is something that can be wrong with the store.
+type ailment struct {
+	name    string // for who counts them
+	message string // for clients
+}
+
+// ailments are what can be wrong with the store that is no fault of the request, by SQLite's primary code. Reads that need no disk go on
+// meanwhile.
+var ailments = map[sqlite3.ErrNo]ailment{
+	sqlite3.ErrBusy:     {"busy", "The store is busy with another write; try again."},
+	sqlite3.ErrLocked:   {"busy", "The store is busy with another write; try again."},
+	sqlite3.ErrFull:     {"full", "The disk that holds the store is full."},
+	sqlite3.ErrReadonly: {"readonly", "The disk or the folder that holds the store is read-only."},
+	sqlite3.ErrPerm:     {"readonly", "The folder that holds the store refuses the daemon."},
+	sqlite3.ErrIoErr:    {"io", "The disk that holds the store does not work, or is read-only."},
+	sqlite3.ErrCantOpen: {"io", "The files of the store cannot be opened."},
+	sqlite3.ErrCorrupt:  {"damaged", "The store's database is damaged; a backup has to be restored."},
+	sqlite3.ErrNotADB:   {"damaged", "The store's database is damaged; a backup has to be restored."},
+}
+
+// Ailments lists what Ailment can give, sorted.
+func Ailments() []string {
+	names := map[string]bool{}
+	for _, a := range ailments {
+		names[a.name] = true
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// Ailment says in a word what is wrong with the store by an error of it; "" if nothing is.
+func Ailment(err error) string {
+	var driver sqlite3.Error
+	if errors.As(err, &driver) {
+		return ailments[driver.Code].name
+	}
+	return ""
 }
 
 // translate turns what the driver says into the platform's kinds, by code. Errors that are the platform's already stay.
@@ -39,8 +65,8 @@ func translate(ctx context.Context, err error) error {
 	}
 	var driver sqlite3.Error
 	if errors.As(err, &driver) {
-		if message, ok := ailments[driver.Code]; ok {
-			return unavailable(err, message)
+		if a, ok := ailments[driver.Code]; ok {
+			return unavailable(err, a.message)
 		}
 		if duplicate(err) {
 			return dynomad.Wrap(dynomad.Conflict, err, "It exists already.")

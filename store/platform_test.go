@@ -15,7 +15,7 @@ type noDynos struct{}
 func (noDynos) Dynos(dynomad.AppState, time.Time) dynomad.DynoPicture { return dynomad.DynoPicture{} }
 func (noDynos) DynosVersion(dynomad.App) uint64                       { return 0 }
 func (noDynos) StaleFor(time.Time) time.Duration                      { return 0 }
-func (noDynos) Wake(string)                                           {}
+func (noDynos) Wake(context.Context, string)                          {}
 
 // TestPlatform lives through an app's life with the verbs of the API over a real store.
 func TestPlatform(t *testing.T) {

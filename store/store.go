@@ -29,6 +29,7 @@ type Config struct {
 	Now         func() time.Time // nil is time.Now
 	Logger      hclog.Logger     // nil is silence
 	BusyTimeout time.Duration    // how long to wait for another process that writes; 0 is 5 s
+	Observe     func(Write)      // told of every transaction that writes; nil is nobody. It must not block
 }
 
 // Store keeps desired state in SQLite. It is safe for concurrent use.
@@ -38,6 +39,8 @@ type Store struct {
 	sealer sealer
 	now    func() time.Time
 	cache  *cache
+
+	observe func(Write)
 }
 
 // Open opens the database, makes or migrates its tables, and checks that the key is the one its secrets were sealed with.
@@ -50,6 +53,9 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	}
 	if c.BusyTimeout == 0 {
 		c.BusyTimeout = 5 * time.Second
+	}
+	if c.Observe == nil {
+		c.Observe = func(Write) {}
 	}
 	seal, err := newSealer(c.Key)
 	if err != nil {
@@ -65,7 +71,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err := ownerOnly(path); err != nil {
 		return nil, fmt.Errorf("make the database file: %w", err)
 	}
-	s := &Store{sealer: seal, now: c.Now, cache: newCache()}
+	s := &Store{sealer: seal, now: c.Now, cache: newCache(), observe: c.Observe}
 	if s.writer, err = sql.Open("sqlite3", writerDSN(path, c.BusyTimeout)); err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}

@@ -26,7 +26,12 @@ func (t *tx) touchesBeside(appID string) { t.scope = scope{narrow: true, beside:
 // write runs do in a transaction that may write. It waits for its turn as long as ctx allows; what has begun is finished,
 // whoever goes away, since it takes milliseconds and so always has a known end.
 func (s *Store) write(ctx context.Context, do func(context.Context, *tx) error) (err error) {
+	asked := time.Now()
 	conn, err := s.writer.Conn(ctx)
+	begun := time.Now()
+	defer func() {
+		s.observe(Write{Waited: begun.Sub(asked), Took: time.Since(begun), Ailment: Ailment(err)})
+	}()
 	if err != nil {
 		return translate(ctx, fmt.Errorf("wait for the writer: %w", err))
 	}
@@ -41,6 +46,13 @@ func (s *Store) write(ctx context.Context, do func(context.Context, *tx) error) 
 		defer func() { changed = tx.scope }()
 		return do(ctx, tx)
 	}))
+}
+
+// Write is how a transaction that was to write went.
+type Write struct {
+	Waited  time.Duration // for its turn: there is one writer
+	Took    time.Duration // from its turn to its end
+	Ailment string        // one of Ailments if the store was at fault; "" else
 }
 
 // read runs do in a transaction that sees one state of the database throughout.

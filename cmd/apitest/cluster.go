@@ -41,7 +41,7 @@ func (c *Cluster) End(app string) {
 	if err != nil {
 		c.tb.Error(err)
 	}
-	c.Wake(state.App.ID)
+	c.Wake(context.Background(), state.App.ID)
 }
 
 // Scripts are what was run in dynos: "web.1: kill -15 -1".
@@ -124,7 +124,7 @@ func (c *Cluster) DynosVersion(dynomad.App) uint64 { return 0 }
 func (c *Cluster) StaleFor(time.Time) time.Duration { return 0 }
 
 // Wake ends the app's rollout, before the request that began it is answered.
-func (c *Cluster) Wake(appID string) {
+func (c *Cluster) Wake(_ context.Context, appID string) {
 	ctx := context.Background()
 	state, err := c.store.AppState(ctx, appID)
 	if err != nil || state.Last == nil || state.Last.Status != dynomad.ReleasePending || state.Build == nil {

@@ -30,14 +30,15 @@ import (
 
 // The stores and adapters fit where they are used.
 var (
-	_ dynomad.Store      = (*store.Store)(nil)
-	_ reconcile.Desired  = (*store.Store)(nil)
+	_ dynomad.Store      = meteredStore{}
+	_ reconcile.Desired  = meteredStore{}
 	_ reconcile.Cluster  = (*nomad.Client)(nil)
 	_ reconcile.Services = (*consul.Client)(nil)
 	_ reconcile.Live     = (*view.View)(nil)
-	_ schedule.Store     = (*store.Store)(nil)
+	_ reconcile.Meter    = (*metrics)(nil)
+	_ schedule.Store     = meteredStore{}
 	_ nomad.Sink         = regained{}
-	_ consul.Sink        = (*view.View)(nil)
+	_ consul.Sink        = watchedHealth{}
 )
 
 // stopTime bounds the end of the daemon after SIGTERM.
@@ -115,6 +116,7 @@ func (a *app) close(ctx context.Context) error {
 
 // start wires and starts everything; what was started before a failure is closed by close.
 func (a *app) start(ctx context.Context) error {
+	a.metrics = newMetrics()
 	if err := a.openStore(ctx); err != nil {
 		return err
 	}
@@ -147,7 +149,9 @@ func (a *app) openStore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.store, err = store.Open(ctx, store.Config{Path: filepath.Join(a.config.DataDir, databaseFile), Key: key, Now: time.Now})
+	a.store, err = store.Open(ctx, store.Config{
+		Path: filepath.Join(a.config.DataDir, databaseFile), Key: key, Now: time.Now, Observe: a.metrics.wrote,
+	})
 	if err != nil {
 		return err
 	}
@@ -168,7 +172,6 @@ func (a *app) connect() (err error) {
 
 // wire makes the parts and joins them.
 func (a *app) wire() {
-	a.metrics = newMetrics()
 	a.monitor = newMonitor(a.store, a.nomad, a.consul, a.log.Named("monitor"))
 	a.monitor.turned = a.doubt
 	a.view = view.New(view.Config{
@@ -180,20 +183,20 @@ func (a *app) wire() {
 		Changed:   a.wake,
 		Ask:       func(service string) { a.health.Ask(service) },
 	})
-	a.health = consul.NewWatcher(a.consul, a.view, a.log.Named("consul"))
+	a.health = consul.NewWatcher(a.consul, watchedHealth{a.view, a.metrics}, a.log.Named("consul"))
 	a.loop = reconcile.New(reconcile.Config{
-		Desired: a.store, Cluster: a.nomad, Live: a.view, Services: a.consul, Settings: a.jobSettings, Held: a.lock.Held,
-		Now: time.Now, NewID: uuid.NewString, Log: a.log.Named("loop"),
+		Desired: meteredStore{a.store, a.metrics}, Cluster: a.nomad, Live: a.view, Services: a.consul, Settings: a.jobSettings, Held: a.lock.Held,
+		Now: time.Now, NewID: uuid.NewString, Log: a.log.Named("loop"), Meter: a.metrics,
 	})
 	a.unknown = &unknown{
 		installation: a.installation, marked: a.view.Marked, ask: a.store.UnknownApps, askRuns: a.store.UnknownRuns,
 		skip: a.store.SkipRuns, log: a.log.Named("unknown"),
 	}
-	a.metrics.registry.MustRegister(a.unknown.metric())
 	a.logs = a.newLogs()
+	a.metrics.registry.MustRegister(a.unknown.metric(), newGauges(a))
 	a.metrics.registry.MustRegister(logMetrics(a.logs)...)
 	a.platform = dynomad.NewPlatform(a.config.rules(), dynomad.Parts{
-		Store: a.store, View: a.view, Loop: waker(a.wake), Exec: nomad.NewExecutor(a.nomad, a.log.Named("attach")), Logs: a.logs,
+		Store: meteredStore{a.store, a.metrics}, View: a.view, Loop: waker{a}, Exec: nomad.NewExecutor(a.nomad, a.log.Named("attach")), Logs: a.logs,
 		Now: now, NewID: uuid.NewString,
 	})
 }
@@ -201,7 +204,7 @@ func (a *app) wire() {
 // scheduler makes what has dynos run when their schedules come due.
 func (a *app) scheduler() *schedule.Scheduler {
 	return schedule.New(schedule.Config{
-		Store: a.store, Rules: a.config.rules(), Follows: a.view.Follows, Wake: a.loop.Wake, Held: a.lock.Held, Now: now,
+		Store: meteredStore{a.store, a.metrics}, Rules: a.config.rules(), Follows: a.view.Follows, Wake: a.loop.Wake, Held: a.lock.Held, Now: now,
 		NewID: uuid.NewString, Log: a.log.Named("schedule"),
 	})
 }

@@ -54,10 +54,17 @@ func closedPort(t *testing.T) string {
 // lonely starts a daemon whose Nomad and Consul do not answer, and gives its URL, its token and how to end it.
 func lonely(t *testing.T, dir string) (url, token string, stop func() error) {
 	t.Helper()
+	return lonelyWith(t, dir, func(*Config) {})
+}
+
+// lonelyWith is lonely with other settings.
+func lonelyWith(t *testing.T, dir string, change func(*Config)) (url, token string, stop func() error) {
+	t.Helper()
 	t.Setenv("NOMAD_ADDR", "http://"+closedPort(t))
 	t.Setenv("CONSUL_HTTP_ADDR", closedPort(t))
 	config := defaultConfig()
 	config.Listen, config.DataDir = closedPort(t), dir
+	change(config)
 	if err := config.finish(os.Getenv); err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +75,7 @@ func lonely(t *testing.T, dir string) (url, token string, stop func() error) {
 	stop = func() error { cancel(); return <-ended }
 	deadline := time.Now().Add(20 * time.Second)
 	for {
-		if status, _ := ask(t, http.MethodGet, "http://"+config.Listen+"/healthz", "", ""); status == http.StatusOK {
+		if status, _, _ := askBy(t, http.DefaultClient, http.MethodGet, config.ExternalURL+"/healthz", "", ""); status == http.StatusOK {
 			break
 		}
 		if time.Now().After(deadline) {
@@ -80,7 +87,7 @@ func lonely(t *testing.T, dir string) (url, token string, stop func() error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return "http://" + config.Listen, strings.TrimSpace(string(text)), stop
+	return config.ExternalURL, strings.TrimSpace(string(text)), stop
 }
 
 // ask sends a request and gives the answer's status, 0 if there was none, and body.
@@ -92,12 +99,17 @@ func ask(t *testing.T, method, url, token, body string) (int, string) {
 
 func askFull(t *testing.T, method, url, token, body string) (int, http.Header, string) {
 	t.Helper()
+	return askBy(t, http.DefaultClient, method, url, token, body)
+}
+
+func askBy(t *testing.T, by *http.Client, method, url, token, body string) (int, http.Header, string) {
+	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
 	req.Header.Set("Authorization", token)
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := by.Do(req)
 	if err != nil {
 		return 0, nil, err.Error()
 	}

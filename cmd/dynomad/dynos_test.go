@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -38,7 +39,7 @@ type pictured struct {
 	now time.Time
 }
 
-func (*pictured) Wake(string) {}
+func (*pictured) Wake(context.Context, string) {}
 
 func (s *pictured) time() time.Time {
 	s.mu.Lock()

@@ -75,8 +75,11 @@ func (a *app) wake(appID string) {
 	a.logs.Wake(appID)
 }
 
-// waker is a function that wakes.
-type waker func(appID string)
+// waker wakes for requests.
+type waker struct{ *app }
 
 // Wake implements the platform's port.
-func (w waker) Wake(appID string) { w(appID) }
+func (w waker) Wake(ctx context.Context, appID string) {
+	w.loop.WakeFor(appID, dynomad.RequestIDFrom(ctx))
+	w.logs.Wake(appID)
+}

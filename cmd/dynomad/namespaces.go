@@ -28,7 +28,7 @@ func (a *app) watchNamespaces(ctx context.Context) {
 			following[name] = true
 			w := &nomad.Watcher{
 				Client: a.nomad, Namespace: name, Installation: a.installation, Log: a.log.Named("nomad"),
-				Sink: regained{a.view, func() {
+				Sink: regained{a.view, a.metrics, func() {
 					a.sightedOnce.Do(func() { close(a.sighted) })
 					a.wakeAll(ctx)
 				}},
@@ -78,13 +78,39 @@ func (a *app) doubt(part string) {
 // job; those that were made while Nomad was away have none, and would wait for their next try.
 type regained struct {
 	*view.View
+	metrics *metrics
 	wakeAll func()
 }
 
 // Reset implements nomad.Sink.
 func (r regained) Reset(namespace string, s jobs.Snapshot) {
 	r.View.Reset(namespace, s)
+	r.metrics.resyncs.WithLabelValues("nomad").Inc()
 	r.wakeAll()
+}
+
+// Lost implements nomad.Sink.
+func (r regained) Lost(namespace string) {
+	r.View.Lost(namespace)
+	r.metrics.losses.WithLabelValues("nomad").Inc()
+}
+
+// watchedHealth is a view that counts how often all health was read, and how often Consul was lost sight of.
+type watchedHealth struct {
+	*view.View
+	metrics *metrics
+}
+
+// ResetHealth implements consul.Sink.
+func (w watchedHealth) ResetHealth(all map[string]jobs.Health) {
+	w.View.ResetHealth(all)
+	w.metrics.resyncs.WithLabelValues("consul").Inc()
+}
+
+// LostHealth implements consul.Sink.
+func (w watchedHealth) LostHealth() {
+	w.View.LostHealth()
+	w.metrics.losses.WithLabelValues("consul").Inc()
 }
 
 // sightTime bounds the wait for the first sight of the cluster's jobs.

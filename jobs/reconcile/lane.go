@@ -24,14 +24,16 @@ const (
 // lane makes passes of one kind over apps: of different ones beside each other, of the same one never.
 type lane struct {
 	*Config
-	name string
-	list func(ctx context.Context) ([]string, error) // the apps to look at
-	pass func(ctx context.Context, appID string) (time.Duration, error)
-	wake chan struct{} // capacity 1: somebody became due
+	name  string
+	list  func(ctx context.Context) ([]string, error) // the apps to look at
+	pass  func(ctx context.Context, appID string) (time.Duration, error)
+	about func(appID string) []any // what the log names an app by
+	wake  chan struct{}            // capacity 1: somebody became due
 
 	mu       sync.Mutex
 	queue    queue
 	failures map[string]failure // by app id, since the last pass that did not fail
+	requests map[string]string  // by app id: the id of the last request that woke it, while something is left to do
 }
 
 // failure is what an app's last passes came to.
@@ -41,7 +43,10 @@ type failure struct {
 }
 
 func newLane(c *Config, name string) *lane {
-	return &lane{Config: c, name: name, wake: make(chan struct{}, 1), queue: newQueue(workers, retriers), failures: map[string]failure{}}
+	return &lane{
+		Config: c, name: name, wake: make(chan struct{}, 1), queue: newQueue(workers, retriers),
+		failures: map[string]failure{}, requests: map[string]string{},
+	}
 }
 
 func (l *lane) wakeAt(appID string, at time.Time) {
@@ -76,8 +81,8 @@ func (l *lane) run(ctx context.Context) {
 			l.wakeAll(ctx)
 			next = now.Add(Interval)
 		}
-		for _, appID := range l.takeDue() {
-			passes.Go(func() { l.visit(ctx, appID) })
+		for _, t := range l.takeDue() {
+			passes.Go(func() { l.visit(ctx, t) })
 		}
 		timer.Reset(l.untilDue(next))
 	}
@@ -101,11 +106,14 @@ func (l *lane) wakeAll(ctx context.Context) {
 }
 
 // takeDue takes the apps that are due, as far as there are slots. What failed has slots of its own.
-func (l *lane) takeDue() []string {
+func (l *lane) takeDue() []taken {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.queue.take(time.Now(), func(appID string) bool { return l.failures[appID].passes > 0 })
+	return l.queue.take(time.Now(), l.failing)
 }
+
+// failing reports whether an app's last pass failed.
+func (l *lane) failing(appID string) bool { return l.failures[appID].passes > 0 }
 
 func (l *lane) untilDue(next time.Time) time.Duration {
 	l.mu.Lock()
@@ -117,23 +125,62 @@ func (l *lane) untilDue(next time.Time) time.Duration {
 }
 
 // visit makes one pass over an app and settles when to look again.
-func (l *lane) visit(ctx context.Context, appID string) {
+func (l *lane) visit(ctx context.Context, t taken) {
+	appID := t.appID
 	if l.Held != nil && !l.Held() {
 		l.finish(appID, heldAgain)
 		return
 	}
-	passCtx, cancel := context.WithTimeout(ctx, passTime)
+	p := l.begin(t)
+	passCtx, cancel := context.WithTimeout(dynomad.WithRequestID(ctx, p.request), passTime)
 	defer cancel()
 	again, err := l.pass(passCtx, appID)
+	if ctx.Err() == nil {
+		l.Meter.Passed(Pass{Lane: l.name, Waited: p.waited, Retry: p.retry, Took: time.Since(p.begun), Err: err})
+	}
 	switch {
 	case err == nil:
-		l.mu.Lock()
-		delete(l.failures, appID)
-		l.mu.Unlock()
+		l.succeeded(appID, p.request, again)
 	case ctx.Err() == nil:
-		again = l.failed(appID, err)
+		again = l.failed(appID, p.request, err)
 	}
 	l.finish(appID, again)
+}
+
+// passing is a pass that begins.
+type passing struct {
+	waited  time.Duration
+	begun   time.Time
+	retry   bool   // the one before failed
+	request string // "" is none that is known
+}
+
+// begin notes that a pass over an app begins.
+func (l *lane) begin(t taken) passing {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	return passing{waited: now.Sub(t.since), begun: now, retry: l.failing(t.appID), request: l.requests[t.appID]}
+}
+
+// succeeded notes that a pass did not fail. When nothing is left to do, what comes next is no longer the request's doing.
+func (l *lane) succeeded(appID, request string, again time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.failures, appID)
+	if again == 0 && l.requests[appID] == request {
+		delete(l.requests, appID)
+	}
+}
+
+// ascribe has what is done about an app from now on counted as a request's doing.
+func (l *lane) ascribe(appID, requestID string) {
+	if requestID == "" {
+		return
+	}
+	l.mu.Lock()
+	l.requests[appID] = requestID
+	l.mu.Unlock()
 }
 
 // finish ends a pass; again > 0 says when to look next by itself.
@@ -148,7 +195,7 @@ func (l *lane) finish(appID string, again time.Duration) {
 }
 
 // failed counts and logs a failure and gives the pause after it, with jitter. What was logged is not logged again.
-func (l *lane) failed(appID string, err error) time.Duration {
+func (l *lane) failed(appID, request string, err error) time.Duration {
 	l.mu.Lock()
 	f := l.failures[appID]
 	known := f.text == err.Error()
@@ -164,6 +211,10 @@ func (l *lane) failed(appID string, err error) time.Duration {
 	case dynomad.KindOf(err) == dynomad.Internal:
 		level = hclog.Error
 	}
-	l.Log.Log(level, "cannot make the cluster match yet", "lane", l.name, "app_id", appID, "error", err, "again_in", pause)
+	args := append(l.about(appID), "lane", l.name, "error", err, "again_in", pause)
+	if request != "" {
+		args = append(args, "request_id", request)
+	}
+	l.Log.Log(level, "cannot make the cluster match yet", args...)
 	return pause
 }

@@ -35,6 +35,7 @@ type Config struct {
 	Now      func() time.Time     // for what is recorded; what only waits in memory does not go by the clock on the wall
 	NewID    func() string
 	Log      hclog.Logger
+	Meter    Meter // nil is nobody
 }
 
 // Loop makes the cluster match the store. It is safe for concurrent use.
@@ -48,6 +49,7 @@ type Loop struct {
 	quiet   map[string]time.Time // by app or run id: when all dynos of a job that has to go were first seen to have ended
 	revoked map[string]bool      // runs that have started, and whose variables were removed
 	rolling map[string]rolling   // by app id: rollouts under way
+	about   map[string]subject   // by app id: what lines of the log name it by
 
 	unlisted sync.Once // tells that variables are not listed
 	calm     calm
@@ -55,19 +57,30 @@ type Loop struct {
 
 // New makes a Loop; Run starts it.
 func New(c Config) *Loop {
-	l := &Loop{
-		Config: c, quiet: map[string]time.Time{}, revoked: map[string]bool{}, rolling: map[string]rolling{}, calm: newCalm(),
+	if c.Meter == nil {
+		c.Meter = unmetered{}
 	}
-	l.apps, l.runs = newLane(&l.Config, "app"), newLane(&l.Config, "runs")
+	l := &Loop{
+		Config: c, quiet: map[string]time.Time{}, revoked: map[string]bool{}, rolling: map[string]rolling{}, about: map[string]subject{},
+		calm: newCalm(),
+	}
+	l.apps, l.runs = newLane(&l.Config, laneApps), newLane(&l.Config, laneRuns)
 	l.apps.list, l.apps.pass = c.Desired.AppIDs, l.passUnlessCalm
 	l.runs.list, l.runs.pass = c.Desired.AppsWithRuns, l.passRunsUnlessNone
+	l.apps.about, l.runs.about = l.naming, l.naming
 	return l
 }
 
 // Wake has an app looked at soon. It never blocks.
-func (l *Loop) Wake(appID string) {
-	l.apps.wakeAt(appID, time.Now())
-	l.runs.wakeAt(appID, time.Now())
+func (l *Loop) Wake(appID string) { l.WakeFor(appID, "") }
+
+// WakeFor is Wake for a request, whose id is in the lines of the log about the app until nothing is left to do. Of several the last one is;
+// "" changes nothing about that.
+func (l *Loop) WakeFor(appID, requestID string) {
+	for _, lane := range []*lane{l.apps, l.runs} {
+		lane.ascribe(appID, requestID)
+		lane.wakeAt(appID, time.Now())
+	}
 }
 
 // Run looks at every app, then at those that are woken, and at every app again each Interval, until ctx ends. It returns when

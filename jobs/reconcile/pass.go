@@ -86,6 +86,7 @@ func (l *Loop) render(w dynomad.Wanted) (target, error) {
 	settings := l.Settings()
 	t := target{Wanted: w, namespace: cmp.Or(w.App.NomadNamespace, settings.Namespace), name: w.App.Name}
 	t.installation = settings.Installation
+	l.know(w.App, w.AppState.Wanted)
 	t.want = jobs.Want{App: w.App, Remove: w.Deleted}
 	input, ok := jobs.InputFor(settings, w)
 	if !ok {
@@ -171,7 +172,7 @@ func (l *Loop) try(ctx context.Context, t *target) error {
 	}
 	a := jobs.Decide(t.want, have)
 	if a.Verb == jobs.Deregister && have.AppID != t.App.ID {
-		l.waitForEarlier(t, have)
+		l.waitForEarlier(ctx, t, have)
 		return nil
 	}
 	return l.act(ctx, t, a, have)

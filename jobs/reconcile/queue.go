@@ -28,6 +28,12 @@ type queued struct {
 	again bool // and is due at a time after that
 }
 
+// taken is an app that has got a slot.
+type taken struct {
+	appID string
+	since time.Time // when it was due
+}
+
 func newQueue(slots, retries int) queue {
 	return queue{apps: map[string]*queued{}, lines: [2]line{{slots: slots}, {slots: retries}}}
 }
@@ -57,7 +63,7 @@ func (q *queue) add(appID string, at time.Time) {
 }
 
 // take gives the apps that are due a slot, those first that came first, and gives those that got one. done gives it back.
-func (q *queue) take(now time.Time, failed func(appID string) bool) []string {
+func (q *queue) take(now time.Time, failed func(appID string) bool) []taken {
 	for len(q.due) > 0 && !q.due[0].at.After(now) {
 		a, _ := heap.Pop(&q.due).(*queued)
 		a.line = &q.lines[0]
@@ -66,13 +72,13 @@ func (q *queue) take(now time.Time, failed func(appID string) bool) []string {
 		}
 		a.line.waiting = append(a.line.waiting, a)
 	}
-	var ids []string
+	var all []taken
 	for i := range q.lines {
 		l := &q.lines[i]
 		n := min(l.slots, len(l.waiting))
 		for _, a := range l.waiting[:n] {
 			a.busy = true
-			ids = append(ids, a.appID)
+			all = append(all, taken{a.appID, a.at})
 		}
 		clear(l.waiting[:n])
 		if l.waiting = l.waiting[n:]; len(l.waiting) == 0 {
@@ -80,7 +86,7 @@ func (q *queue) take(now time.Time, failed func(appID string) bool) []string {
 		}
 		l.slots -= n
 	}
-	return ids
+	return all
 }
 
 // done takes an app's slot back.
@@ -96,6 +102,18 @@ func (q *queue) done(appID string) {
 		return
 	}
 	delete(q.apps, appID)
+}
+
+// overdue gives how long the app has been due that waits longest, for a slot or for the end of the pass that it has one for; but
+// those of the apps that failed are not counted.
+func (q *queue) overdue(now time.Time, failed func(appID string) bool) time.Duration {
+	var longest time.Duration
+	for id, a := range q.apps {
+		if waits := !a.busy || a.again; waits && !failed(id) {
+			longest = max(longest, now.Sub(a.at))
+		}
+	}
+	return longest
 }
 
 // next gives when the next app is due of those that are not yet; ok is false if there are none.

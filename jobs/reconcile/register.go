@@ -33,7 +33,10 @@ func (l *Loop) register(ctx context.Context, t *target, a jobs.Action) error {
 	if err != nil {
 		return err
 	}
-	l.Log.Info("registered job", "app", t.name, "why", a.Text, "modify_index", answer.ModifyIndex, "changed", answer.ModifyIndex != a.Index)
+	l.log(ctx, *t).Info("registered job", "why", a.Text, "modify_index", answer.ModifyIndex, "changed", answer.ModifyIndex != a.Index)
+	if before := t.Applied; before.RollingOut && before.Rollout.Trial && answer.ModifyIndex != before.ModifyIndex {
+		l.Meter.RolledOut(OutcomeSuperseded, l.rolledFor(t.App.ID, before.Rollout.StartedAt))
+	}
 	// Followed even if nothing differed: a daemon killed after a register finds its own job here and the rollout running.
 	t.Applied = dynomad.AppliedState{
 		SpecHash: t.want.Hash, ModifyIndex: answer.ModifyIndex, EvalID: answer.EvalID, RollingOut: true,
@@ -53,7 +56,7 @@ func (l *Loop) lower(ctx context.Context, t *target, a jobs.Action, counts map[s
 	if err != nil {
 		return err
 	}
-	l.Log.Info("lowered counts first", "app", t.name, "counts", counts, "modify_index", answer.ModifyIndex)
+	l.log(ctx, *t).Info("lowered counts first", "counts", counts, "modify_index", answer.ModifyIndex)
 	t.Applied.SpecHash, t.Applied.ModifyIndex, t.Applied.EvalID = "", answer.ModifyIndex, answer.EvalID
 	t.Applied.RollingOut, t.Applied.Rollout.Lowered = false, true
 	for i, r := range t.Applied.Rollout.Types {
@@ -108,7 +111,7 @@ func (l *Loop) keepConfig(ctx context.Context, t *target) error {
 	if there, err := l.Cluster.HasVariable(ctx, t.namespace, path); err != nil || there {
 		if t.unlisted = there; there {
 			l.unlisted.Do(func() {
-				l.Log.Warn("Nomad does not list a variable that is there: does the token's policy have list for dynomad/*?", "app", t.name, "path", path)
+				l.log(ctx, *t).Warn("Nomad does not list a variable that is there: does the token's policy have list for dynomad/*?", "path", path)
 			})
 		}
 		return err
@@ -116,7 +119,7 @@ func (l *Loop) keepConfig(ctx context.Context, t *target) error {
 	if err := l.putConfig(ctx, *t); err != nil {
 		return err
 	}
-	l.Log.Warn("put back a variable with config vars", "app", t.name, "path", path)
+	l.log(ctx, *t).Warn("put back a variable with config vars", "path", path)
 	return l.save(ctx, *t, dynomad.Audit{Action: "config.repair", Details: "The variable " + path + " was deleted by somebody else. It was written again."})
 }
 

@@ -43,9 +43,18 @@ func (l *Loop) track(ctx context.Context, t *target) error {
 			return err
 		}
 	}
-	end := jobs.Conclude(t.Wanted, rollout.State == jobs.RolloutFailed, rollout.Reason, l.Now())
+	failed := rollout.State == jobs.RolloutFailed
+	end := jobs.Conclude(t.Wanted, failed, rollout.Reason, l.Now())
+	ended, outcome := t.Applied.Rollout, OutcomeSucceeded
+	if failed {
+		outcome = OutcomeFailed
+	}
+	took := l.rolledFor(t.App.ID, ended.StartedAt)
 	if err := l.end(ctx, *t, end); err != nil {
 		return err
+	}
+	if ended.Trial {
+		l.Meter.RolledOut(outcome, took)
 	}
 	return l.again(ctx, t)
 }
@@ -127,10 +136,10 @@ func (l *Loop) end(ctx context.Context, t target, end dynomad.RolloutEnd) error 
 	delete(l.rolling, t.App.ID)
 	l.mu.Unlock()
 	if done {
-		l.Log.Info("release "+end.Release.Status, "app", t.name, "release", t.AppState.Wanted.Version, "info", end.Release.Info)
+		l.log(ctx, t).Info("release "+end.Release.Status, "info", end.Release.Info)
 	}
 	for _, a := range end.Audits {
-		l.Log.Warn("dyno type failed", "app", t.name, "info", a.Details)
+		l.log(ctx, t).Warn("dyno type failed", "info", a.Details)
 	}
 	return nil
 }

@@ -196,7 +196,7 @@ func (l *Loop) registered(ctx context.Context, t *runTarget) error {
 		return fmt.Errorf("recording that a run is registered: %w", err)
 	}
 	t.Registered = true
-	l.Log.Info("registered run", "app", t.app.Name, "run", t.Name(), "job_id", t.jobID)
+	l.logRun(ctx, t).Info("registered run", "job_id", t.jobID)
 	return nil
 }
 

@@ -21,7 +21,7 @@ func (l *Loop) endRun(ctx context.Context, t *runTarget, end dynomad.RunEnd, aud
 	l.mu.Lock()
 	delete(l.revoked, t.ID)
 	l.mu.Unlock()
-	l.Log.Info("run ended", "app", t.app.Name, "run", t.Name(), "state", end.State, "info", end.Info)
+	l.logRun(ctx, t).Info("run ended", "state", end.State, "info", end.Info)
 	return nil
 }
 
@@ -73,6 +73,6 @@ func (l *Loop) removeRun(ctx context.Context, t *runTarget, sight jobs.RunSight)
 	if err := l.Desired.RunRemoved(ctx, t.app.ID, t.ID); err != nil {
 		return 0, fmt.Errorf("recording that a run is removed: %w", err)
 	}
-	l.Log.Debug("removed run", "app", t.app.Name, "run", t.Name())
+	l.logRun(ctx, t).Debug("removed run")
 	return 0, nil
 }

@@ -29,6 +29,8 @@ type world struct {
 	cluster *nomadtest.Fake
 	view    *view.View
 	loop    *reconcile.Loop
+	log     hclog.Logger
+	meter   meter
 	end     func() // ends the loop that runs, as a crash would
 	ids     atomic.Int64
 	step    atomic.Int64 // by which the clock on the wall was set
@@ -65,7 +67,7 @@ func inWorldNamed(t *testing.T, name string, test func(w *world)) {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{T: t, store: &desired{apps: map[string]*record{}}, cluster: nomadtest.NewFake(), end: func() {}}
+	w := &world{T: t, store: &desired{apps: map[string]*record{}}, cluster: nomadtest.NewFake(), end: func() {}, log: hclog.NewNullLogger()}
 	w.cluster.Outcome(badImage)
 	w.boot()
 	return w
@@ -78,7 +80,7 @@ func (w *world) boot() {
 	})
 	w.loop = reconcile.New(reconcile.Config{
 		Desired: w.store, Cluster: w.cluster, Live: sure{w.view}, Services: w.cluster, Settings: settings,
-		Now: w.now, NewID: func() string { return "id-" + strconv.FormatInt(w.ids.Add(1), 10) }, Log: hclog.NewNullLogger(),
+		Now: w.now, NewID: func() string { return "id-" + strconv.FormatInt(w.ids.Add(1), 10) }, Log: w.log, Meter: &w.meter,
 	})
 	w.cluster.Follow(w.view, "default")
 }

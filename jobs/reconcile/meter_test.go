@@ -1,0 +1,151 @@
+package reconcile_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/dynomad/dynomad/jobs/reconcile"
+)
+
+// meter remembers what it is told.
+type meter struct {
+	mu       sync.Mutex
+	passes   []reconcile.Pass
+	outcomes []string
+	took     []time.Duration
+}
+
+func (m *meter) Passed(p reconcile.Pass) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.passes = append(m.passes, p)
+}
+
+func (m *meter) RolledOut(outcome string, took time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.outcomes, m.took = append(m.outcomes, outcome), append(m.took, took)
+}
+
+func (m *meter) ended() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.outcomes)
+}
+
+// TestMeter_rollouts counts rollouts that succeed, fail and are superseded, each once.
+func TestMeter_rollouts(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.deploy("1")
+		w.start()
+		w.settle()
+		w.release("1", "bad:1")
+		w.settle()
+		got := w.meter.ended()
+		if !slices.Equal(got, []string{reconcile.OutcomeSucceeded, reconcile.OutcomeFailed}) {
+			t.Errorf("a good release and a bad one: %v", got)
+		}
+		for i, took := range w.meter.took {
+			if took < 0 || took > time.Minute {
+				t.Errorf("%s took %s", w.meter.outcomes[i], took)
+			}
+		}
+	})
+}
+
+// TestMeter_passes tells of looks that fail, and of the apps whose last did.
+func TestMeter_passes(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.cluster.Away(true)
+		w.deploy("1")
+		w.start()
+		w.settle()
+		failing := w.loop.Backlogs()[0].Failing
+		w.cluster.Away(false)
+		w.settle()
+		w.settle()
+		after := w.loop.Backlogs()[0]
+		if failing != 1 || after.Failing != 0 || after.Overdue > time.Second {
+			t.Errorf("failing apps: %d, then %+v", failing, after)
+		}
+		w.meter.mu.Lock()
+		defer w.meter.mu.Unlock()
+		bad := slices.ContainsFunc(w.meter.passes, func(p reconcile.Pass) bool { return p.Lane == "app" && p.Err != nil })
+		good := slices.ContainsFunc(w.meter.passes, func(p reconcile.Pass) bool { return p.Lane == "app" && p.Err == nil && p.Waited >= 0 })
+		if !bad || !good {
+			t.Errorf("looks that failed %t, that did not %t: %+v", bad, good, w.meter.passes)
+		}
+	})
+}
+
+// logged is a logger whose lines can be read.
+type logged struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logged) lines(t *testing.T) []map[string]any {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var all []map[string]any
+	for line := range strings.Lines(l.b.String()) {
+		var one map[string]any
+		if err := json.Unmarshal([]byte(line), &one); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, one)
+	}
+	return all
+}
+
+// TestLog_request follows a request through the loop's lines: all that is done for it has its id, the app and the release, until nothing is
+// left to do. What somebody else causes later has not.
+func TestLog_request(t *testing.T) {
+	inWorld(t, func(w *world) {
+		var out logged
+		w.log = hclog.New(&hclog.LoggerOptions{Output: &out, JSONFormat: true, Level: hclog.Debug})
+		w.boot()
+		w.deploy("1")
+		w.loop.WakeFor("1", "request-1")
+		w.start()
+		w.settle()
+		seen := map[string]bool{}
+		for _, line := range out.lines(t) {
+			message, _ := line["@message"].(string)
+			seen[message] = true
+			if line["request_id"] != "request-1" || line["app"] != "app1-default" || line["release"] != 1.0 {
+				t.Errorf("a line lacks the request, the app or the release: %v", line)
+			}
+		}
+		if !seen["registered job"] || !seen["release succeeded"] {
+			t.Errorf("lines of a deploy: %v", seen)
+		}
+
+		before := len(out.lines(t))
+		w.release("1", "good:2") // wakes for no request
+		w.settle()
+		after := out.lines(t)[before:]
+		if len(after) == 0 {
+			t.Error("the second release has no lines")
+		}
+		for _, line := range after {
+			if line["request_id"] != nil || line["release"] != 2.0 {
+				t.Errorf("a line of the second release: %v", line)
+			}
+		}
+	})
+}
