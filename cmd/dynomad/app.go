@@ -270,6 +270,11 @@ func (a *app) listen(ctx context.Context) error {
 			return err
 		}
 	}
+	if a.config.DebugListen != "" {
+		if err := a.serveHTTP(ctx, "debug", a.config.DebugListen, profiles(), false); err != nil {
+			return err
+		}
+	}
 	if err := a.serveHTTP(ctx, "api", a.config.Listen, api.Handler(), a.config.TLSCert != ""); err != nil {
 		return err
 	}

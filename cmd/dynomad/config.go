@@ -47,6 +47,8 @@ type Config struct {
 	SizesFile         string
 	TLSCert           string
 	TLSKey            string
+	DebugListen       string
+	DebugPublic       bool
 	LogLevel          string
 	LogFormat         string
 
@@ -103,6 +105,8 @@ func (c *Config) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.SizesFile, "sizes", c.SizesFile, "HCL or JSON file of sizes (default built in)")
 	f.StringVar(&c.TLSCert, "tls-cert", c.TLSCert, "certificate file, to serve HTTPS")
 	f.StringVar(&c.TLSKey, "tls-key", c.TLSKey, "the certificate's key file")
+	f.StringVar(&c.DebugListen, "debug-listen", c.DebugListen, "address of Go's profiles, a loopback one (default off)")
+	f.BoolVar(&c.DebugPublic, "debug-public", c.DebugPublic, "let --debug-listen be an address that others reach")
 	f.StringVar(&c.LogLevel, "log-level", c.LogLevel, "trace, debug, info, warn or error")
 	f.StringVar(&c.LogFormat, "log-format", c.LogFormat, "text or json")
 }
@@ -147,6 +151,7 @@ func (c *Config) finish(getenv func(string) string) error {
 		errs = append(errs, err)
 	}
 	errs = append(errs, c.validate()...)
+	errs = append(errs, c.checkDebug()...)
 	return errors.Join(append(errs, c.checkFallback()...)...)
 }
 
