@@ -26,6 +26,8 @@ type Terminal struct {
 	Stderr io.Writer           // nil drops what comes
 	// Progress is told what the dyno does until its command starts; nil if nobody wants to know.
 	Progress func(state, message string)
+	// HTTP opens the connection, to a platform whose certificate the system does not know; nil is the usual client.
+	HTTP *http.Client
 }
 
 // TerminalSize is the size of a window, in characters.
@@ -74,7 +76,7 @@ func Talk(ctx context.Context, attachURL string, t Terminal) (int, error) {
 	if !t.TTY {
 		attachURL += "&tty=0"
 	}
-	conn, answer, err := websocket.Dial(ctx, attachURL, nil) //nolint:bodyclose // what it has is in memory
+	conn, answer, err := websocket.Dial(ctx, attachURL, &websocket.DialOptions{HTTPClient: t.HTTP}) //nolint:bodyclose // what it has is in memory
 	if err != nil {
 		return 0, refusal(answer, err)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -266,16 +267,20 @@ func (a *app) listen(ctx context.Context) error {
 		Ready: a.ready, Notices: a.notices, Metrics: a.metrics.handlerIf(a.config.MetricsListen == ""), Observe: a.metrics.observe,
 	})
 	if a.config.MetricsListen != "" {
-		if err := a.serveHTTP(ctx, "metrics", a.config.MetricsListen, a.metrics.alone(), false); err != nil {
+		if err := a.serveHTTP(ctx, "metrics", a.config.MetricsListen, a.metrics.alone(), nil); err != nil {
 			return err
 		}
 	}
 	if a.config.DebugListen != "" {
-		if err := a.serveHTTP(ctx, "debug", a.config.DebugListen, profiles(), false); err != nil {
+		if err := a.serveHTTP(ctx, "debug", a.config.DebugListen, profiles(), nil); err != nil {
 			return err
 		}
 	}
-	if err := a.serveHTTP(ctx, "api", a.config.Listen, api.Handler(), a.config.TLSCert != ""); err != nil {
+	certificate, err := a.openCertificates(ctx)
+	if err != nil {
+		return err
+	}
+	if err := a.serveHTTP(ctx, "api", a.config.Listen, api.Handler(), certificate); err != nil {
 		return err
 	}
 	a.onClose("logs", a.logs.Close) // before the API: requests that stream would not end
@@ -298,14 +303,15 @@ const (
 )
 
 // serveHTTP serves on an address until the daemon closes. Requests under way are finished then; those that take too long are
-// told to end, as when their client goes away, and at last cut off.
-func (a *app) serveHTTP(ctx context.Context, name, addr string, handler http.Handler, tls bool) error {
+// told to end, as when their client goes away, and at last cut off. secure is nil for plain HTTP.
+func (a *app) serveHTTP(ctx context.Context, name, addr string, handler http.Handler, secure *tls.Config) error {
 	var lc net.ListenConfig
 	listener, err := lc.Listen(ctx, "tcp", addr)
 	if err != nil {
 		return fmt.Errorf("listening for the %s: %w", name, err)
 	}
 	srv := server.HTTPServer(handler, a.log.Named(name))
+	srv.TLSConfig = secure
 	requests, cut := context.WithCancel(context.WithoutCancel(ctx))
 	srv.BaseContext = func(net.Listener) context.Context { return requests }
 	a.onClose(name, func(closing context.Context) error {
@@ -321,8 +327,8 @@ func (a *app) serveHTTP(ctx context.Context, name, addr string, handler http.Han
 	})
 	go func() {
 		var err error
-		if tls {
-			err = srv.ServeTLS(listener, a.config.TLSCert, a.config.TLSKey)
+		if secure != nil {
+			err = srv.ServeTLS(listener, "", "") // from the configuration
 		} else {
 			err = srv.Serve(listener)
 		}
@@ -330,6 +336,6 @@ func (a *app) serveHTTP(ctx context.Context, name, addr string, handler http.Han
 			a.log.Error("stopped serving", "listener", name, "error", err)
 		}
 	}()
-	a.log.Info("serving", "listener", name, "address", listener.Addr().String(), "version", version)
+	a.log.Info("serving", "listener", name, "address", listener.Addr().String(), "version", version, "tls", secure != nil)
 	return nil
 }

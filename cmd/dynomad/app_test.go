@@ -54,11 +54,11 @@ func closedPort(t *testing.T) string {
 // lonely starts a daemon whose Nomad and Consul do not answer, and gives its URL, its token and how to end it.
 func lonely(t *testing.T, dir string) (url, token string, stop func() error) {
 	t.Helper()
-	return lonelyWith(t, dir, func(*Config) {})
+	return lonelyWith(t, dir, nil, func(*Config) {})
 }
 
-// lonelyWith is lonely with other settings.
-func lonelyWith(t *testing.T, dir string, change func(*Config)) (url, token string, stop func() error) {
+// lonelyWith is lonely with other settings. ca is the authority of the daemon's certificate; nil is without TLS.
+func lonelyWith(t *testing.T, dir string, ca *authority, change func(*Config)) (url, token string, stop func() error) {
 	t.Helper()
 	t.Setenv("NOMAD_ADDR", "http://"+closedPort(t))
 	t.Setenv("CONSUL_HTTP_ADDR", closedPort(t))
@@ -75,7 +75,7 @@ func lonelyWith(t *testing.T, dir string, change func(*Config)) (url, token stri
 	stop = func() error { cancel(); return <-ended }
 	deadline := time.Now().Add(20 * time.Second)
 	for {
-		if status, _, _ := askBy(t, http.DefaultClient, http.MethodGet, config.ExternalURL+"/healthz", "", ""); status == http.StatusOK {
+		if status, _, _ := askBy(t, ca.client(), http.MethodGet, config.ExternalURL+"/healthz", "", ""); status == http.StatusOK {
 			break
 		}
 		if time.Now().After(deadline) {
@@ -255,7 +255,7 @@ func TestServeHTTP_close(t *testing.T) {
 				<-r.Context().Done()
 				w.WriteHeader(http.StatusServiceUnavailable)
 			})
-			if err := a.serveHTTP(t.Context(), "api", address, handler, false); err != nil {
+			if err := a.serveHTTP(t.Context(), "api", address, handler, nil); err != nil {
 				t.Fatal(err)
 			}
 			answered := make(chan int, 1)

@@ -103,7 +103,7 @@ func (c *Config) flags(f *pflag.FlagSet) {
 	f.DurationVar(&c.Drain, "drain", c.Drain, "time between leaving Consul and the stop signal")
 	f.IntVar(&c.LogDynos, "log-dynos", c.LogDynos, "dynos whose output is followed at once, while somebody reads logs")
 	f.StringVar(&c.SizesFile, "sizes", c.SizesFile, "HCL or JSON file of sizes (default built in)")
-	f.StringVar(&c.TLSCert, "tls-cert", c.TLSCert, "certificate file, to serve HTTPS")
+	f.StringVar(&c.TLSCert, "tls-cert", c.TLSCert, "certificate file, to serve HTTPS; it may be replaced while the daemon runs")
 	f.StringVar(&c.TLSKey, "tls-key", c.TLSKey, "the certificate's key file")
 	f.StringVar(&c.DebugListen, "debug-listen", c.DebugListen, "address of Go's profiles, a loopback one (default off)")
 	f.BoolVar(&c.DebugPublic, "debug-public", c.DebugPublic, "let --debug-listen be an address that others reach")

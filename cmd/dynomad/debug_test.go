@@ -27,7 +27,7 @@ func TestDebug_address(t *testing.T) {
 // TestServe_debug serves the profiles on their own address, and nowhere else.
 func TestServe_debug(t *testing.T) {
 	debug := closedPort(t)
-	url, token, stop := lonelyWith(t, t.TempDir(), func(c *Config) { c.DebugListen = debug })
+	url, token, stop := lonelyWith(t, t.TempDir(), nil, func(c *Config) { c.DebugListen = debug })
 	defer func() {
 		if err := stop(); err != nil {
 			t.Error(err)

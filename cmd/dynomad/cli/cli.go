@@ -177,11 +177,8 @@ func (row command) call(cmd *cobra.Command, env Env, args []string) (*call, []st
 	if c.target, err = findTarget(env.Getenv); err != nil {
 		return c, nil, err
 	}
-	c.client, err = client.New(client.Config{URL: c.target.URL, Token: c.target.Token, UserAgent: "dynomad/" + env.Version})
-	if err != nil {
-		return c, nil, usage("%w", err)
-	}
-	return c, args, nil
+	c.client, err = c.target.connect(env.Version)
+	return c, args, err
 }
 
 // shortName is a name that lacks its space: every full name has a dash.

@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,13 +18,18 @@ const defaultURL = "http://127.0.0.1:5000"
 type target struct {
 	URL   string `json:"url"`
 	Token string `json:"token"`
-	from  string // where the token was found
+	// CACert is a file of certificates, in PEM, that may have signed the daemon's; "" are the system's alone.
+	CACert string `json:"ca_cert,omitempty"`
+
+	from string       // where the token was found
+	http *http.Client // that trusts CACert; nil is the usual one
 }
 
 // findTarget finds the daemon and the token: in the environment, else in the file of dynomad login. The file's token is for the
 // file's daemon only: another one must not see it.
 func findTarget(getenv func(string) string) (target, error) {
 	t := target{URL: strings.TrimSuffix(getenv("DYNOMAD_URL"), "/"), Token: getenv("DYNOMAD_TOKEN"), from: "DYNOMAD_TOKEN"}
+	t.CACert = caFile(getenv("DYNOMAD_CA_CERT"))
 	if t.URL != "" && t.Token != "" {
 		return t, nil
 	}
@@ -35,8 +42,11 @@ func findTarget(getenv func(string) string) (target, error) {
 			t.URL = defaultURL
 		}
 	}
-	if t.Token == "" && t.URL == saved.URL {
-		t.Token, t.from = saved.Token, path
+	if t.URL == saved.URL {
+		t.CACert = cmp.Or(t.CACert, saved.CACert)
+		if t.Token == "" {
+			t.Token, t.from = saved.Token, path
+		}
 	}
 	return t, nil
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -118,7 +119,11 @@ func explainAnswer(c *call, e *client.Error) error {
 func explainNetwork(c *call, u *url.Error) error {
 	where := "DYNOMAD_URL says where it is, or dynomad login URL"
 	var dns *net.DNSError
+	var unknown x509.UnknownAuthorityError
 	switch {
+	case errors.As(u, &unknown):
+		return failed(exitUnavailable, "%s has a certificate that this machine does not trust: %w", c.target.URL, u.Err).
+			withHint("DYNOMAD_CA_CERT names a file with the certificate that signed it")
 	case u.Timeout():
 		return failed(exitUnavailable, "%s does not answer", c.target.URL).withHint("%s", where)
 	case errors.As(u, &dns):

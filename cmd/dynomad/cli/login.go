@@ -13,8 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
-
-	"github.com/dynomad/dynomad/client"
 )
 
 func loginCommands() []command {
@@ -22,7 +20,8 @@ func loginCommands() []command {
 		{
 			use: "login [URL]", short: "Keep a daemon's URL and a token for the other commands", args: cobra.MaximumNArgs(1), offline: true, run: login,
 			long: "Ask for a token, check it, and keep it with the daemon's URL in a file that only you can read. Without a terminal the\n" +
-				"token is read from standard input. DYNOMAD_URL and DYNOMAD_TOKEN win over the file, whose token is sent to no other URL.",
+				"token is read from standard input. DYNOMAD_URL and DYNOMAD_TOKEN win over the file, whose token is sent to no other URL.\n" +
+				"DYNOMAD_CA_CERT names a file with the certificate that signed the daemon's, if this machine does not know it; it is kept too.",
 			example: "  dynomad login http://127.0.0.1:5000\n  dynomad login https://dynomad.example < token",
 		},
 		{use: "logout", short: "Forget the token of dynomad login", offline: true, run: logout},
@@ -41,11 +40,11 @@ func login(ctx context.Context, c *call, args []string) error {
 	if t.Token, err = c.askToken(t.URL); err != nil {
 		return err
 	}
-	c.target = t
-	c.target.from = "standard input"
-	if c.client, err = client.New(client.Config{URL: t.URL, Token: t.Token, UserAgent: "dynomad/" + c.env.Version}); err != nil {
-		return usage("%w", err)
+	t.from = "standard input"
+	if c.client, err = t.connect(c.env.Version); err != nil {
+		return err
 	}
+	c.target = t
 	who, err := c.client.Account(ctx)
 	if err != nil {
 		return err

@@ -118,7 +118,12 @@ func forward(to target, key string) (http.Handler, error) {
 	if err != nil {
 		return nil, usage("%w", err)
 	}
+	var transport http.RoundTripper // nil is the usual one
+	if to.http != nil {
+		transport = to.http.Transport
+	}
 	through := &httputil.ReverseProxy{
+		Transport: transport,
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(base)
 			r.Out.Header.Set("Authorization", "Bearer "+to.Token)

@@ -143,7 +143,7 @@ func (c *call) talk(ctx context.Context, d client.Dyno, noTTY bool) (int, error)
 	if err != nil {
 		return 0, err
 	}
-	t := stream.Terminal{TTY: !noTTY, Stdin: c.in, Stdout: c.out, Stderr: c.errOut}
+	t := stream.Terminal{TTY: !noTTY, HTTP: c.target.http, Stdin: c.in, Stdout: c.out, Stderr: c.errOut}
 	if noTTY {
 		return stream.Talk(ctx, at, t)
 	}
