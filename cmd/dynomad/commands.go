@@ -19,7 +19,7 @@ func run(ctx context.Context, args []string, getenv func(string) string) error {
 	}
 	root.AddGroup(&cobra.Group{ID: "daemon", Title: "Commands for the daemon's machine:"})
 	for _, cmd := range []*cobra.Command{
-		serverCommand(ctx, getenv), backupCommand(ctx, getenv), restoreCommand(ctx, getenv), rebuildCommand(ctx, getenv),
+		serverCommand(ctx, getenv), backupCommand(ctx, getenv), restoreCommand(ctx, getenv), rebuildCommand(ctx, getenv), doctorCommand(ctx, getenv),
 	} {
 		cmd.GroupID = "daemon"
 		root.AddCommand(cmd)

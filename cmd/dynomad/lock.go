@@ -71,7 +71,7 @@ func holderOf(folder *os.File, path string) (consul.Holder, error) {
 // lockInstallation takes the installation for this daemon alone. It fails if another has it; while Consul does not answer the
 // daemon starts, and the loop writes nothing until the lock is held.
 func (a *app) lockInstallation(ctx context.Context) error {
-	a.lock = a.consul.NewLock("dynomad/"+a.installation+"/lock", a.holder, a.log.Named("lock"))
+	a.lock = a.consul.NewLock(consul.LockKey(a.installation), a.holder, a.log.Named("lock"))
 	a.onClose("lock", a.releaseLock)
 	err := a.lock.Acquire(ctx)
 	var held *consul.HeldError
