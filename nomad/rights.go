@@ -70,7 +70,9 @@ func (c *Client) MissingRights(ctx context.Context, namespaces []string) ([]stri
 	return lacking(policies, namespaces), nil
 }
 
-func aclsOff(err error) bool { return err != nil && strings.Contains(err.Error(), "ACL support disabled") }
+func aclsOff(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "ACL support disabled")
+}
 
 // ownPolicies reads the policies of the token: those are what Nomad lists to it.
 func (c *Client) ownPolicies(ctx context.Context) ([]policy, error) {

@@ -110,8 +110,17 @@ func TestGlobFits(t *testing.T) {
 		pattern, name string
 		want          bool
 	}{
-		{"*", "dc1", true}, {"dc1", "dc1", true}, {"dc1", "dc2", false}, {"dc*", "dc2", true}, {"*2", "dc2", true}, {"d*2", "dc2", true},
-		{"d*3", "dc2", false}, {"a*b*c", "abc", true}, {"a*b*c", "acb", false}, {"", "", true}, {"", "x", false},
+		{"*", "dc1", true},
+		{"dc1", "dc1", true},
+		{"dc1", "dc2", false},
+		{"dc*", "dc2", true},
+		{"*2", "dc2", true},
+		{"d*2", "dc2", true},
+		{"d*3", "dc2", false},
+		{"a*b*c", "abc", true},
+		{"a*b*c", "acb", false},
+		{"", "", true},
+		{"", "x", false},
 	} {
 		if got := GlobFits(c.pattern, c.name); got != c.want {
 			t.Errorf("GlobFits(%q, %q): %t", c.pattern, c.name, got)

@@ -31,7 +31,7 @@ func (s *Server) adapt(rt route) http.Handler {
 		setHeaders(rec.Header(), id)
 		limit := cmp.Or(rt.time, handlerTime)
 		setDeadlines(w, r, start, limit)
-		ctx, notes := noted(r, rt, id)
+		ctx, notes := noted(r.Context(), r.Method, rt, id)
 		if rt.stream {
 			rec.begun = func() { s.answered(rt, r, id, logged{status: rec.status, took: time.Since(start)}) }
 		} else {

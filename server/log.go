@@ -31,9 +31,8 @@ type notesKey struct{}
 
 // noted gives the context of a request: what is done for it bears its id, and its handler can make notes. Requests that only read need
 // neither.
-func noted(r *http.Request, rt route, id string) (context.Context, *notes) {
-	ctx := r.Context()
-	if reads := r.Method == http.MethodGet || r.Method == http.MethodHead; reads && rt.time != streamTime {
+func noted(ctx context.Context, method string, rt route, id string) (context.Context, *notes) {
+	if reads := method == http.MethodGet || method == http.MethodHead; reads && rt.time != streamTime {
 		return ctx, nil
 	}
 	n := &notes{}

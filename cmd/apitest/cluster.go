@@ -124,8 +124,8 @@ func (c *Cluster) DynosVersion(dynomad.App) uint64 { return 0 }
 func (c *Cluster) StaleFor(time.Time) time.Duration { return 0 }
 
 // Wake ends the app's rollout, before the request that began it is answered.
-func (c *Cluster) Wake(_ context.Context, appID string) {
-	ctx := context.Background()
+func (c *Cluster) Wake(ctx context.Context, appID string) {
+	ctx = context.WithoutCancel(ctx)
 	state, err := c.store.AppState(ctx, appID)
 	if err != nil || state.Last == nil || state.Last.Status != dynomad.ReleasePending || state.Build == nil {
 		return // deleted, or nothing to end

@@ -86,7 +86,7 @@ func (l *Loop) render(w dynomad.Wanted) (target, error) {
 	settings := l.Settings()
 	t := target{Wanted: w, namespace: cmp.Or(w.App.NomadNamespace, settings.Namespace), name: w.App.Name}
 	t.installation = settings.Installation
-	l.know(w.App, w.AppState.Wanted)
+	l.know(w.App, w.Wanted)
 	t.want = jobs.Want{App: w.App, Remove: w.Deleted}
 	input, ok := jobs.InputFor(settings, w)
 	if !ok {
