@@ -184,7 +184,7 @@ func (a *app) wire() {
 		Changed:   a.wake,
 		Ask:       func(service string) { a.health.Ask(service) },
 	})
-	a.health = consul.NewWatcher(a.consul, watchedHealth{a.view, a.metrics}, a.log.Named("consul"))
+	a.health = consul.NewWatcher(a.consul, watchedHealth{a.view, &sight{part: "consul", metrics: a.metrics}}, a.log.Named("consul"))
 	a.loop = reconcile.New(reconcile.Config{
 		Desired: meteredStore{a.store, a.metrics}, Cluster: a.nomad, Live: a.view, Services: a.consul, Settings: a.jobSettings, Held: a.lock.Held,
 		Now: time.Now, NewID: uuid.NewString, Log: a.log.Named("loop"), Meter: a.metrics,

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dynomad/dynomad/jobs"
@@ -28,7 +29,7 @@ func (a *app) watchNamespaces(ctx context.Context) {
 			following[name] = true
 			w := &nomad.Watcher{
 				Client: a.nomad, Namespace: name, Installation: a.installation, Log: a.log.Named("nomad"),
-				Sink: regained{a.view, a.metrics, func() {
+				Sink: regained{a.view, &sight{part: "nomad", metrics: a.metrics}, func() {
 					a.sightedOnce.Do(func() { close(a.sighted) })
 					a.wakeAll(ctx)
 				}},
@@ -78,39 +79,58 @@ func (a *app) doubt(part string) {
 // job; those that were made while Nomad was away have none, and would wait for their next try.
 type regained struct {
 	*view.View
-	metrics *metrics
+	sight   *sight
 	wakeAll func()
 }
 
 // Reset implements nomad.Sink.
 func (r regained) Reset(namespace string, s jobs.Snapshot) {
 	r.View.Reset(namespace, s)
-	r.metrics.resyncs.WithLabelValues("nomad").Inc()
+	r.sight.had()
 	r.wakeAll()
 }
 
 // Lost implements nomad.Sink.
 func (r regained) Lost(namespace string) {
 	r.View.Lost(namespace)
-	r.metrics.losses.WithLabelValues("nomad").Inc()
+	r.sight.lost()
 }
 
 // watchedHealth is a view that counts how often all health was read, and how often Consul was lost sight of.
 type watchedHealth struct {
 	*view.View
-	metrics *metrics
+	sight *sight
 }
 
 // ResetHealth implements consul.Sink.
 func (w watchedHealth) ResetHealth(all map[string]jobs.Health) {
 	w.View.ResetHealth(all)
-	w.metrics.resyncs.WithLabelValues("consul").Inc()
+	w.sight.had()
 }
 
 // LostHealth implements consul.Sink.
 func (w watchedHealth) LostHealth() {
 	w.View.LostHealth()
-	w.metrics.losses.WithLabelValues("consul").Inc()
+	w.sight.lost()
+}
+
+// sight counts how often a part of the cluster was read whole, and how often it was lost sight of. What stays away was lost once, however
+// often it is tried.
+type sight struct {
+	part    string
+	metrics *metrics
+	there   atomic.Bool
+}
+
+func (s *sight) had() {
+	s.there.Store(true)
+	s.metrics.resyncs.WithLabelValues(s.part).Inc()
+}
+
+func (s *sight) lost() {
+	if s.there.Swap(false) {
+		s.metrics.losses.WithLabelValues(s.part).Inc()
+	}
 }
 
 // sightTime bounds the wait for the first sight of the cluster's jobs.

@@ -35,20 +35,20 @@ type calmApp struct {
 
 func newCalm() calm { return calm{apps: map[string]calmApp{}, runless: map[string]uint64{}} }
 
-// passUnlessCalm makes a pass over an app, unless it is known that there is nothing to do.
-func (l *Loop) passUnlessCalm(ctx context.Context, appID string) (time.Duration, error) {
+// passUnlessCalm makes a pass over an app, unless it is known that there is nothing to do: then calm is true.
+func (l *Loop) passUnlessCalm(ctx context.Context, appID string) (again time.Duration, calm bool, err error) {
 	l.calm.heed(l.Settings())
 	changes := l.Desired.Changes(appID)
 	if l.isCalm(appID, changes) {
-		return 0, nil
+		return 0, true, nil
 	}
 	l.calm.forget(appID)
 	found := calmApp{changes: changes}
-	again, err := l.pass(ctx, appID, &found)
+	again, err = l.pass(ctx, appID, &found)
 	if again == 0 && err == nil && found.name != "" {
 		l.rest(appID, found)
 	}
-	return again, err
+	return again, false, err
 }
 
 func (l *Loop) isCalm(appID string, changes uint64) bool {
@@ -90,14 +90,14 @@ func (c *calm) forget(appID string) {
 	delete(c.apps, appID)
 }
 
-// passRunsUnlessNone makes a pass over an app's runs, unless it is known that there are none.
-func (l *Loop) passRunsUnlessNone(ctx context.Context, appID string) (time.Duration, error) {
+// passRunsUnlessNone makes a pass over an app's runs, unless it is known that there are none: then calm is true.
+func (l *Loop) passRunsUnlessNone(ctx context.Context, appID string) (again time.Duration, calm bool, err error) {
 	changes := l.Desired.Changes(appID)
 	l.calm.mu.Lock()
 	seen, none := l.calm.runless[appID]
 	l.calm.mu.Unlock()
 	if none && seen == changes {
-		return 0, nil
+		return 0, true, nil
 	}
 	again, runs, err := l.passRuns(ctx, appID)
 	l.calm.mu.Lock()
@@ -106,5 +106,5 @@ func (l *Loop) passRunsUnlessNone(ctx context.Context, appID string) (time.Durat
 	if err == nil && again == 0 && runs == 0 {
 		l.calm.runless[appID] = changes
 	}
-	return again, err
+	return again, false, err
 }

@@ -26,7 +26,7 @@ type lane struct {
 	*Config
 	name  string
 	list  func(ctx context.Context) ([]string, error) // the apps to look at
-	pass  func(ctx context.Context, appID string) (time.Duration, error)
+	pass  func(ctx context.Context, appID string) (again time.Duration, calm bool, err error)
 	about func(appID string) []any // what the log names an app by
 	wake  chan struct{}            // capacity 1: somebody became due
 
@@ -134,9 +134,9 @@ func (l *lane) visit(ctx context.Context, t taken) {
 	p := l.begin(t)
 	passCtx, cancel := context.WithTimeout(dynomad.WithRequestID(ctx, p.request), passTime)
 	defer cancel()
-	again, err := l.pass(passCtx, appID)
+	again, calm, err := l.pass(passCtx, appID)
 	if ctx.Err() == nil {
-		l.Meter.Passed(Pass{Lane: l.name, Waited: p.waited, Retry: p.retry, Took: time.Since(p.begun), Err: err})
+		l.Meter.Passed(Pass{Lane: l.name, Waited: p.waited, Retry: p.retry, Calm: calm, Took: time.Since(p.begun), Err: err})
 	}
 	switch {
 	case err == nil:

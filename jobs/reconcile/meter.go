@@ -15,6 +15,7 @@ type Pass struct {
 	Lane   string        // "app", or "runs" of its one-off and scheduled dynos
 	Waited time.Duration // from when the app was due until the pass began
 	Retry  bool          // the pass before failed: those wait for one another
+	Calm   bool          // it was left out, since what it would have read was as before
 	Took   time.Duration
 	Err    error // nil if it did not fail
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -81,6 +82,42 @@ func TestMeter_passes(t *testing.T) {
 		good := slices.ContainsFunc(w.meter.passes, func(p reconcile.Pass) bool { return p.Lane == "app" && p.Err == nil && p.Waited >= 0 })
 		if !bad || !good {
 			t.Errorf("looks that failed %t, that did not %t: %+v", bad, good, w.meter.passes)
+		}
+	})
+}
+
+// TestMeter_calm tells a look that was left out from one that was made.
+func TestMeter_calm(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.deploy("1")
+		w.start()
+		w.settle()
+		w.listed()
+		w.settle()
+		time.Sleep(2 * reconcile.Interval)
+		synctest.Wait()
+		passes := func(change func()) []reconcile.Pass {
+			t.Helper()
+			w.meter.mu.Lock()
+			w.meter.passes = nil
+			w.meter.mu.Unlock()
+			change()
+			w.loop.Wake("1")
+			synctest.Wait()
+			w.meter.mu.Lock()
+			defer w.meter.mu.Unlock()
+			if len(w.meter.passes) == 0 {
+				t.Error("nothing is told of an app that was woken")
+			}
+			return w.meter.passes
+		}
+		made := func(p reconcile.Pass) bool { return !p.Calm }
+		passes(func() {}) // that there are no runs is found out when it is woken
+		if got := passes(func() {}); slices.ContainsFunc(got, made) {
+			t.Errorf("nothing has changed: %+v", got)
+		}
+		if got := passes(func() { w.change("1", func(r *record) { r.types[0].Quantity = 2 }) }); !slices.ContainsFunc(got, made) {
+			t.Errorf("it was scaled: %+v", got)
 		}
 	})
 }
