@@ -12,7 +12,7 @@ NO_ACL := chaos|[aA]way|agentsKilled|UnderLoad|underLoad|badReleases|badWorker|b
 
 .PHONY: help
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: ## check Go, the C compiler and Docker; install Docker on Debian as root
@@ -91,6 +91,11 @@ test-clients: setup tools ## Heroku's own command line, from npm, against the AP
 	@tools/clients.sh
 	@tools/gotest.sh $(GO) test -tags integration,clients -count=1 -timeout 15m -run '^TestClients' -v ./cmd/dynomad
 
+.PHONY: release
+release: ## what is published, into dist: program, Debian package, container image, SBOM, sums (docs/install.md)
+	@tools/setup.sh
+	@cd tools/release && GOWORK=off $(GO) run . -version $(VERSION) -out $(CURDIR)/dist
+
 .PHONY: fuzz
 fuzz: ## each fuzz test for a minute
 	@for pkg in $$($(GO) list $(PKGS)); do for f in $$($(GO) test $$pkg -list '^Fuzz' | grep ^Fuzz); do \
@@ -102,4 +107,4 @@ cover: ## coverage of the unit tests
 
 .PHONY: clean
 clean: ## remove what was built, but for the cluster's tools
-	rm -rf bin/dynomad bin/devcluster cover.out
+	rm -rf bin/dynomad bin/devcluster cover.out dist
