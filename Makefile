@@ -96,6 +96,13 @@ release: ## what is published, into dist: program, Debian package, container ima
 	@tools/setup.sh
 	@cd tools/release && GOWORK=off $(GO) run . -version $(VERSION) -out $(CURDIR)/dist
 
+.PHONY: test-release
+test-release: setup tools release ## dist is the same when built again, installs on a Debian, and runs in Nomad; on a real cluster, as root
+	@tools/debian.sh
+	cd tools/release && GOWORK=off $(GO) vet ./... && GOWORK=off $(GO) test ./...
+	@tools/twice.sh $(VERSION)
+	@tools/gotest.sh $(GO) test -tags integration,release -count=1 -timeout 20m -run '^TestRelease' -v ./cmd/dynomad
+
 .PHONY: fuzz
 fuzz: ## each fuzz test for a minute
 	@for pkg in $$($(GO) list $(PKGS)); do for f in $$($(GO) test $$pkg -list '^Fuzz' | grep ^Fuzz); do \
