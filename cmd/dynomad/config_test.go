@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -141,4 +142,57 @@ func TestSettingsDocumented(t *testing.T) {
 			t.Errorf("docs/settings.md says nothing of %s", name)
 		}
 	})
+}
+
+// TestShippedSettings wants what the package and the job file set to be settings, and those of the package to be good as they are.
+func TestShippedSettings(t *testing.T) {
+	t.Parallel()
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	defaultConfig().flags(flags)
+	known := map[string]bool{"DYNOMAD_ROOT_TOKEN": true}
+	flags.VisitAll(func(f *pflag.Flag) {
+		known["DYNOMAD_"+strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))] = true
+	})
+	env := map[string]string{}
+	for file, line := range map[string]*regexp.Regexp{
+		"tools/release/package/dynomad.env":     regexp.MustCompile(`(?m)^(#?)(DYNOMAD_\w+)=(.*)$`),
+		"tools/release/package/dynomad.service": regexp.MustCompile(`(?m)^(Environment)=(DYNOMAD_\w+)=(.*)$`),
+		"docs/nomad/dynomad.nomad.hcl":          regexp.MustCompile(`(?m)^( +)(DYNOMAD_\w+) += (.*)$`),
+	} {
+		text, err := os.ReadFile(filepath.Join("..", "..", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := line.FindAllStringSubmatch(string(text), -1)
+		if len(found) == 0 {
+			t.Errorf("%s sets nothing", file)
+		}
+		for _, m := range found {
+			if !known[m[2]] {
+				t.Errorf("%s: %s is no setting", file, m[2])
+			}
+			if m[1] == "" {
+				env[m[2]] = m[3]
+			}
+		}
+	}
+	if config := configFrom(t, env); config.Listen != "127.0.0.1:5000" {
+		t.Errorf("the package listens on %s", config.Listen)
+	}
+}
+
+// configFrom gives the daemon's settings from an environment.
+func configFrom(t *testing.T, env map[string]string) *Config {
+	t.Helper()
+	config := defaultConfig()
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	config.flags(flags)
+	getenv := func(name string) string { return env[name] }
+	if err := fromEnvironment(flags, getenv); err != nil {
+		t.Fatal(err)
+	}
+	if err := config.finish(getenv); err != nil {
+		t.Fatal(err)
+	}
+	return config
 }
