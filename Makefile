@@ -99,9 +99,14 @@ release: ## what is published, into dist: program, Debian package, container ima
 .PHONY: test-release
 test-release: setup tools release ## dist is the same when built again, installs on a Debian, and runs in Nomad; on a real cluster, as root
 	@tools/debian.sh
-	cd tools/release && GOWORK=off $(GO) vet ./... && GOWORK=off $(GO) test ./...
+	cd tools/release && GOWORK=off $(GO) vet ./... && GOWORK=off $(GO) test ./... && GOWORK=off $(GO) mod tidy -diff
 	@tools/twice.sh $(VERSION)
 	@tools/gotest.sh $(GO) test -tags integration,release -count=1 -timeout 20m -run '^TestRelease' -v ./cmd/dynomad
+
+.PHONY: upgrade-fixture
+upgrade-fixture: setup tools ## with VERSION=…: write testdata/upgrade/VERSION, what the present version leaves behind
+	@[ '$(origin VERSION)' != file ] || { echo 'say which: make upgrade-fixture VERSION=…' >&2; exit 2; }
+	DYNOMAD_TEST_FIXTURE=$(VERSION) $(GO) test -tags integration,fixture -count=1 -timeout 10m -run '^TestUpgradeFixture$$' -v ./cmd/dynomad
 
 .PHONY: fuzz
 fuzz: ## each fuzz test for a minute
