@@ -23,7 +23,7 @@ func compressed(data []byte) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// compressAll compresses the files of a folder, as Debian wants manual pages.
+// compressAll compresses the files of a folder, as Debian wants manual pages, for everybody to read whatever the umask.
 func compressAll(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -38,7 +38,10 @@ func compressAll(dir string) error {
 		if data, err = compressed(data); err != nil {
 			return err
 		}
-		if err := os.WriteFile(path+".gz", data, 0o644); err != nil { //nolint:gosec // everybody may read it
+		if err := os.WriteFile(path+".gz", data, 0o600); err != nil {
+			return err
+		}
+		if err := os.Chmod(path+".gz", 0o644); err != nil { //nolint:gosec // everybody may read it
 			return err
 		}
 		if err := os.Remove(path); err != nil {
