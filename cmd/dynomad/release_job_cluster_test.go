@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/nomad/api"
 
 	"github.com/dynomad/dynomad/nomad/nomadtest"
@@ -23,12 +24,13 @@ import (
 // deployed is a daemon that Nomad runs from the image, deployed as docs/install.md says.
 type deployed struct {
 	*daemon
-	image string
-	port  int
+	image  string
+	volume string // its id
+	port   int
 }
 
 // TestRelease_job has Nomad run the daemon that manages it, and an app deployed through that. The daemon's allocation is stopped,
-// killed and upgraded: nothing is lost.
+// killed and upgraded, and its records are restored: nothing is lost, and no dyno is another.
 func TestRelease_job(t *testing.T) {
 	cluster := shared.Cluster(t)
 	_, port, _ := strings.Cut(freeAddr(t), ":")
@@ -51,8 +53,14 @@ func TestRelease_job(t *testing.T) {
 	d.run("dynomad:upgraded", second)
 	d.unchanged(before)
 	d.do(http.MethodPatch, "/apps/inside-default/formation/web", `{"quantity":2}`, http.StatusOK, nil)
-	d.waitDynos("inside-default", "web", time.Minute, allReady(2))
-	d.backup()
+	before = d.waitDynos("inside-default", "web", time.Minute, allReady(2))
+
+	file := d.backup()
+	d.do(http.MethodPost, "/apps", `{"name":"later"}`, http.StatusCreated, nil)
+	d.restore(file)
+	d.run("dynomad:upgraded", "")
+	d.unchanged(before)
+	d.do(http.MethodGet, "/apps/later-default", "", http.StatusNotFound, nil)
 }
 
 // load loads the image of the release into the cluster's Docker.
@@ -101,14 +109,14 @@ func (d *deployed) prepare() {
 	}
 	d.nomad(append([]string{"var", "put", "-force", "nomad/jobs/dynomad"}, items...)...)
 	out := d.nomad("volume", "create", "../../docs/nomad/dynomad.volume.hcl")
-	id := regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`).FindString(out)
-	if id == "" {
+	d.volume = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`).FindString(out)
+	if d.volume == "" {
 		d.tb.Fatalf("nomad volume create says %q", out)
 	}
 	d.tb.Cleanup(func() {
 		d.cluster.RemoveJob(d.tb, "dynomad")
 		d.nomad("var", "purge", "nomad/jobs/dynomad")
-		d.nomad("volume", "delete", "-type", "host", id)
+		d.nomad("volume", "delete", "-type", "host", d.volume)
 	})
 	d.tb.Cleanup(d.deleteApps) // before that
 }
@@ -215,27 +223,53 @@ func (d *deployed) newApp(name string) {
 // unchanged wants the dynos that there were.
 func (d *deployed) unchanged(before []dyno) {
 	d.tb.Helper()
-	after := d.waitDynos("inside-default", "web", time.Minute, allReady(1))
-	if after[0] != before[0] {
-		d.tb.Errorf("the dyno is another one:\nbefore %+v\nafter  %+v", before[0], after[0])
+	after := d.waitDynos("inside-default", "web", time.Minute, allReady(len(before)))
+	if diff := cmp.Diff(before, after); diff != "" {
+		d.tb.Errorf("the dynos are others (-before +after):\n%s", diff)
 	}
 }
 
-// backup takes a backup out of the allocation and restores it elsewhere.
-func (d *deployed) backup() {
+// backup takes a backup out of the allocation.
+func (d *deployed) backup() (file string) {
 	d.tb.Helper()
 	d.nomad("alloc", "exec", "-job", "dynomad", "/usr/bin/dynomad", "backup", "--force", "--with-key", "/alloc/data/dynomad.tar")
-	file := filepath.Join(d.tb.TempDir(), "dynomad.tar")
+	file = filepath.Join(d.tb.TempDir(), "dynomad.tar")
 	if err := os.WriteFile(file, []byte(d.nomad("alloc", "fs", "-job", "dynomad", "alloc/data/dynomad.tar")), 0o600); err != nil {
 		d.tb.Fatal(err)
 	}
-	data := filepath.Join(d.tb.TempDir(), "data")
-	out := command(d.tb, nil, dist(d.tb, "dynomad-*-linux-amd64"), "restore", "--data-dir", data, file)
+	return file
+}
+
+// restore stops the job and puts a backup into its volume, as the user of the image has it.
+func (d *deployed) restore(file string) {
+	d.tb.Helper()
+	d.nomad("job", "stop", "dynomad")
+	d.waitEnd()
+	found := regexp.MustCompile(`(?m)^Host Path += (\S+)$`).FindStringSubmatch(d.nomad("volume", "status", d.volume))
+	if found == nil {
+		d.tb.Fatal("nomad volume status tells no path")
+	}
+	folder, name := filepath.Split(file)
+	out := d.docker("run", "--rm", "--network", "none", "--user", "0", "-v", found[1]+":/var/lib/dynomad", "-v", folder+":/backup", d.image,
+		"restore", "--force", "/backup/"+name)
 	if !strings.Contains(out, "1 app") {
 		d.tb.Errorf("restoring the backup says %q", out)
 	}
-	_, err := os.Stat(filepath.Join(data, keyFile))
-	if errors.Is(err, os.ErrNotExist) {
-		d.tb.Error("the backup has no key")
-	}
+}
+
+// waitEnd waits until no allocation of the daemon is up.
+func (d *deployed) waitEnd() {
+	d.tb.Helper()
+	nomadtest.Eventually(d.tb, time.Minute, func(ctx context.Context) error {
+		allocs, _, err := d.cluster.NomadClient().Jobs().Allocations("dynomad", true, (&api.QueryOptions{}).WithContext(ctx))
+		if err != nil {
+			return err
+		}
+		for _, a := range allocs {
+			if a.ClientStatus == api.AllocClientStatusRunning || a.ClientStatus == api.AllocClientStatusPending {
+				return fmt.Errorf("allocation %s is %s", a.ID, a.ClientStatus)
+			}
+		}
+		return nil
+	})
 }
