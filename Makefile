@@ -4,6 +4,7 @@ GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LINT    := v2.15.0
 PKGS    := ./...
+TAGS    := integration,clients,fixture,release
 
 # Tests that are about time and faults, not about what the daemon may do: they are not run again with ACLs on.
 NO_ACL := chaos|[aA]way|agentsKilled|UnderLoad|underLoad|badReleases|badWorker|badSize|firstRelease|scaleAround|Soon|TestState$$|TooLong|HeapDump|[iI]dle|Forgets|scheduled|commands|DaemonEnds|OutliveThe|logLines|NeverReady|typesApart|restartTwice
@@ -49,8 +50,8 @@ cluster: build ## tests on a real Nomad, Consul, Traefik and Docker
 
 .PHONY: lint
 lint: bin/golangci-lint ## formatting, vet and linters
-	$(GO) vet -tags integration $(PKGS)
-	bin/golangci-lint run --build-tags integration $(PKGS)
+	$(GO) vet -tags $(TAGS) $(PKGS)
+	bin/golangci-lint run --build-tags $(TAGS) $(PKGS)
 
 bin/golangci-lint: Makefile
 	@echo "building golangci-lint $(LINT) (about 2 minutes, once)"

@@ -34,7 +34,7 @@ func installDebian(tb testing.TB) debian {
 	if os.Geteuid() != 0 {
 		tb.Fatal("only root can make a Debian of its own")
 	}
-	dir, err := os.MkdirTemp("", "dynomad-debian-")
+	dir, err := os.MkdirTemp("", "dynomad-debian-") //nolint:usetesting // removed below, when nothing is mounted in it
 	if err != nil {
 		tb.Fatal(err)
 	}
