@@ -42,6 +42,9 @@ type Client struct {
 // New makes a Client.
 func New(config Config) (*Client, error) {
 	u, err := url.Parse(config.URL)
+	if strings.ContainsAny(config.URL, "@?#") && (err != nil || u.User == nil) { // what is there may be a secret
+		return nil, fmt.Errorf("the URL of the daemon must be like http://127.0.0.1:5000, with nothing more in it")
+	}
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
 		return nil, fmt.Errorf("%q is not the URL of a daemon, like http://127.0.0.1:5000", config.URL)
 	}

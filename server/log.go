@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -12,6 +13,10 @@ import (
 
 	"github.com/dynomad/dynomad"
 )
+
+// likeApp is what a key of an app looks like: a full name or an id. What does not is not written to the log: it may be anything, such as
+// a token that was pasted into the wrong place.
+var likeApp = regexp.MustCompile(`^[a-z0-9-]{1,36}$`)
 
 // logged is how a request ended.
 type logged struct {
@@ -63,8 +68,8 @@ func (s *Server) logRequest(rt route, r *http.Request, id string, end logged) {
 		"method", methodLabel(r.Method), "path", rt.path, "status", end.status,
 		"duration", end.took.Round(time.Microsecond), "request_id", id,
 	}
-	if app := mux.Vars(r)["app"]; app != "" {
-		args = append(args, "app", printable(app))
+	if app := mux.Vars(r)["app"]; likeApp.MatchString(app) {
+		args = append(args, "app", app)
 	}
 	if end.notes != nil && end.release > 0 {
 		args = append(args, "release", end.release)

@@ -229,8 +229,9 @@ func TestRequestID(t *testing.T) {
 	w.ask(rootToken, "PATCH", configVars, `{"A":"in-the-body"}`)
 	w.ask(rootToken, "PATCH", configVars, `{"A-B":"in-the-body"}`)
 	w.ask(rootToken, "GET", "/apps/in%0Athe%0Apath", "")
+	w.ask(rootToken, "GET", "/apps/"+rootToken+strings.Repeat("-", 30), "")
 	logs = w.logs.String()
-	if strings.Contains(logs, "in-the-body") || strings.Contains(logs, "in\nthe") || strings.Count(logs, "\n") != 5 {
+	if strings.Contains(logs, rootToken) || strings.Contains(logs, "in-the-body") || strings.Contains(logs, "in\nthe") || strings.Count(logs, "\n") != 6 {
 		t.Errorf("one line each, without bodies:\n%s", logs)
 	}
 }

@@ -139,7 +139,7 @@ func (c *Config) finish(getenv func(string) string) error {
 	if c.NomadUIURL == "" {
 		c.NomadUIURL = "http://127.0.0.1:4646/ui"
 		if addr := getenv("NOMAD_ADDR"); addr != "" {
-			c.NomadUIURL = strings.TrimSuffix(addr, "/") + "/ui"
+			c.NomadUIURL = strings.TrimSuffix(withoutUser(addr), "/") + "/ui"
 		}
 	}
 	var errs []error
@@ -153,6 +153,15 @@ func (c *Config) finish(getenv func(string) string) error {
 	errs = append(errs, c.validate()...)
 	errs = append(errs, c.checkDebug()...)
 	return errors.Join(append(errs, c.checkFallback()...)...)
+}
+
+// withoutUser takes a user and password out of a URL that is to be shown.
+func withoutUser(address string) string {
+	if u, err := url.Parse(address); err == nil && u.User != nil {
+		u.User = nil
+		return u.String()
+	}
+	return address
 }
 
 func (c *Config) validate() []error {

@@ -18,7 +18,7 @@ func TestConfig_environment(t *testing.T) {
 	t.Parallel()
 	env := map[string]string{
 		"DYNOMAD_APP_DOMAIN": "apps.example", "DYNOMAD_DRAIN": "3s", "DYNOMAD_MAX_QUANTITY": "5", "DYNOMAD_DATACENTERS": "a,b",
-		"DYNOMAD_LISTEN": "127.0.0.1:1", "NOMAD_ADDR": "https://nomad.example:4646/",
+		"DYNOMAD_LISTEN": "127.0.0.1:1", "NOMAD_ADDR": "https://user:secret@nomad.example:4646/",
 	}
 	config := defaultConfig()
 	flags := pflag.NewFlagSet("", pflag.ContinueOnError)

@@ -96,10 +96,10 @@ func configSet(ctx context.Context, c *call, args []string) error {
 			change[name] = &value
 		}
 	}
-	for _, arg := range args {
+	for i, arg := range args {
 		name, value, ok := strings.Cut(arg, "=")
-		if !ok || name == "" {
-			return usage("%q is no NAME=VALUE", arg).withHint("config:unset removes config vars; --file reads them from a file")
+		if !ok || name == "" { // it may be the value, which is nobody's business
+			return usage("argument %d is no NAME=VALUE", i+1).withHint("config:unset removes config vars; --file reads them from a file")
 		}
 		change[name] = &value
 	}

@@ -95,10 +95,10 @@ func (c *call) newDyno(args []string) (client.NewDyno, error) {
 		return wish, err
 	}
 	wish.Env = map[string]string{}
-	for _, pair := range pairs {
+	for i, pair := range pairs {
 		name, value, ok := strings.Cut(pair, "=")
 		if !ok {
-			return wish, usage("%q is no NAME=VALUE", pair)
+			return wish, usage("--env number %d is no NAME=VALUE", i+1)
 		}
 		wish.Env[name] = value
 	}
