@@ -15,11 +15,20 @@ import (
 // configRoot is the folder of all our Nomad variables.
 const configRoot = "dynomad"
 
-// Files of the templates, in a task's own folders. secrets/ is kept in memory and out of what Nomad's API shows.
+// Files of the templates, in a task's own folders. private/ is kept in memory, out of what Nomad's API shows, and not in the container:
+// what the dyno can reach it can replace by a link, which Nomad and Docker follow on the node, as root.
 const (
-	configFile = "secrets/config.env"
-	maskFile   = "local/none"
-	apiSocket  = "/secrets/api.sock"
+	configFile = "private/config.env"
+	maskFile   = "private/none"
+	apiSocket  = secretsDir + "/api.sock"
+)
+
+// Where a dyno finds the folders that Nomad gives it (https://developer.hashicorp.com/nomad/docs/runtime/environment).
+const (
+	allocDir   = "/alloc"
+	taskDir    = "/local"
+	secretsDir = "/secrets"
+	logsDir    = allocDir + "/logs"
 )
 
 // ConfigPrefix is what the paths of all config vars' variables begin with.
@@ -86,10 +95,15 @@ func writeVariable(b *strings.Builder, path string) {
 	fmt.Fprintf(b, "{{ with nomadVar %s }}{{ range .Tuples }}{{ .K }}={{ .V | toJSON }}\n{{ end }}{{ end }}", path)
 }
 
+// folders ends an environment. Nomad's Docker driver mounts the folders where the environment says they are
+// (containerBinds in drivers/docker/driver.go), so a config var must not have the last word: it would move the socket of Nomad's API
+// to where nothing masks it.
+const folders = "NOMAD_ALLOC_DIR=" + allocDir + "\nNOMAD_TASK_DIR=" + taskDir + "\nNOMAD_SECRETS_DIR=" + secretsDir + "\n"
+
 // envTemplate makes a dyno's environment of a text.
 func envTemplate(text string) *api.Template {
 	return &api.Template{
-		EmbeddedTmpl: ptr(text),
+		EmbeddedTmpl: ptr(text + folders),
 		DestPath:     ptr(configFile),
 		Envvars:      ptr(true),
 		ChangeMode:   ptr("noop"),
@@ -111,4 +125,10 @@ func maskTemplate() *api.Template {
 // and where ACLs are off anybody who does owns the cluster.
 func maskMount() map[string]any {
 	return map[string]any{"type": "bind", "source": maskFile, "target": apiSocket, "readonly": true}
+}
+
+// logsMount hides the folder of a dyno's output from it. Nomad writes there as root and follows links: a dyno that put one in the
+// place of the next file could write any file of its node.
+func logsMount() map[string]any {
+	return map[string]any{"type": "tmpfs", "target": logsDir, "readonly": true}
 }

@@ -189,7 +189,7 @@ func recoverConfigPath(appName string, templates []*api.Template) (string, error
 // configPath gives the path of the variable that a task's templates read config vars of; "" if there is none.
 func configPath(templates []*api.Template) string {
 	for _, t := range templates {
-		if deref(t.DestPath) != configFile {
+		if !deref(t.Envvars) { // its place on the node has changed once
 			continue
 		}
 		if found := configRead.FindStringSubmatch(deref(t.EmbeddedTmpl)); found != nil {

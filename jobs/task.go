@@ -76,7 +76,7 @@ func dockerConfig(image string, words []string) map[string]any {
 		"cap_add":      capabilities(),
 		"security_opt": []string{"no-new-privileges"},
 		"pids_limit":   pidsLimit,
-		"mount":        []map[string]any{maskMount()},
+		"mount":        []map[string]any{maskMount(), logsMount()},
 	}
 	if len(words) > 0 {
 		config["entrypoint"] = escapeAll(words)
