@@ -179,8 +179,8 @@ func (c *Config) validate() []error {
 	}
 	check(validDomain(c.AppDomain), "app-domain %q must be a domain name", c.AppDomain)
 	check(strings.Contains(c.WebURL, "{host}"), "web-url %q must contain {host}", c.WebURL)
-	check(validBase(c.ExternalURL), "external-url %q must be an http or https URL", c.ExternalURL)
-	check(validBase(c.NomadUIURL), "nomad-ui-url %q must be an http or https URL", c.NomadUIURL)
+	check(validBase(c.ExternalURL), "external-url %q must be an http or https URL", withoutUser(c.ExternalURL))
+	check(validBase(c.NomadUIURL), "nomad-ui-url %q must be an http or https URL", withoutUser(c.NomadUIURL))
 	check(len(c.Datacenters) > 0, "datacenters must name at least one, or *")
 	check(c.MaxQuantity >= 1 && c.MaxQuantity <= 10000, "max-quantity must be from 1 to 10000, not %d", c.MaxQuantity)
 	check(c.DefaultPort >= dynomad.MinPort && c.DefaultPort <= dynomad.MaxPort, "default-port must be from %d to %d, not %d", dynomad.MinPort, dynomad.MaxPort, c.DefaultPort)

@@ -5,15 +5,10 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -96,77 +91,6 @@ func (d *daemon) environment(y dyno) map[string]string {
 		env[name] = value
 	}
 	return env
-}
-
-// TestCluster_planted plants secrets and looks for them in everything that the run wrote or shows.
-func TestCluster_planted(t *testing.T) {
-	t.Parallel()
-	d := startDaemon(t, append(quick(), "DYNOMAD_LOG_LEVEL=trace")...)
-	const secret = "pl4nted-s3cret-value-of-a-config-var"
-	d.do(http.MethodPost, "/apps", `{"name":"planted"}`, http.StatusCreated, nil)
-	d.do(http.MethodPatch, "/apps/planted-default/config-vars", `{"SECRET":"`+secret+`"}`, http.StatusOK, nil)
-	d.do(http.MethodPatch, "/apps/planted-default/config-vars", `{"SECRET":"`+secret+`","PORT":"`+secret+`"}`, http.StatusConflict, nil)
-	d.do(http.MethodPatch, "/apps/planted-default/config-vars", `{"BAD":["`+secret+`"]}`, http.StatusUnprocessableEntity, nil)
-	d.do(http.MethodPost, "/apps/planted-default/formation", `{"type":"web"}`, http.StatusOK, nil)
-	d.do(http.MethodPost, "/apps/planted-default/formation", `{"type":"job","oneoff":true,"command":"true","options":{"env":{"ALSO":"`+secret+`"}}}`, http.StatusOK, nil)
-	d.do(http.MethodPost, "/apps/planted-default/builds", `{"url":"docker://user:`+secret+`@registry/x:1"}`, http.StatusUnprocessableEntity, nil)
-	d.do(http.MethodPost, "/apps/planted-default/builds", `{"url":"`+d.cluster.Image(t, "hello")+`"}`, http.StatusCreated, nil)
-	d.waitDynos("planted-default", "web", time.Minute, allReady(1))
-	oneOff := d.run("planted-default", map[string]any{"command": "/app worker", "env": map[string]any{"RUN": secret}})
-	d.waitRun("planted-default", oneOff, time.Minute, "running")
-	if page := d.page("planted-default", "/env"); !strings.Contains(page, secret) {
-		t.Fatalf("the dyno does not have the secret, so the search below would prove nothing: %s", page)
-	}
-
-	needles := map[string]string{
-		"plain": secret, "base64": base64.StdEncoding.EncodeToString([]byte(secret))[:44], "hex": hex.EncodeToString([]byte(secret)),
-	}
-	root := d.token
-	look := func(where string, content []byte) {
-		for how, needle := range needles {
-			if bytes.Contains(content, []byte(needle)) {
-				t.Errorf("the secret stands in %s (%s)", where, how)
-			}
-		}
-		if bytes.Contains(content, []byte(root)) {
-			t.Errorf("the root token stands in %s", where)
-		}
-	}
-	if err := d.process.Kill(); err != nil { // as a crash leaves it, write-ahead log and all
-		t.Fatal(err)
-	}
-	err := filepath.WalkDir(d.dir, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		content, err := os.ReadFile(path)
-		look(path, content)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := d.process.Restart(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	d.token = d.readToken()
-	for _, path := range []string{
-		"/apps/planted-default/formation", "/apps/planted-default/releases", "/apps/planted-default/audits", "/audits", "/apps/planted-default/builds", "/apps/planted-default",
-		"/apps/planted-default/dynos", "/readyz", "/metrics",
-	} {
-		_, body, err := d.try(t.Context(), http.MethodGet, path, "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		look("GET "+path, body)
-	}
-	for _, path := range []string{
-		"/v1/job/planted-default", "/v1/job/planted-default/versions", "/v1/job/planted-default/allocations", "/v1/job/planted-default/evaluations",
-		"/v1/job/planted-default/submission?version=0", "/v1/vars?prefix=dynomad/planted-default",
-	} {
-		look("Nomad's "+path, d.nomadAnswer(path))
-	}
-	d.token = root
 }
 
 // readToken makes a token that may read all but what is protected.
