@@ -4,7 +4,6 @@ import (
 	"context"
 	"os"
 	"path/filepath"
-	"sync"
 	"syscall"
 	"time"
 
@@ -12,47 +11,17 @@ import (
 
 	"github.com/dynomad/dynomad"
 	"github.com/dynomad/dynomad/jobs/reconcile"
-	"github.com/dynomad/dynomad/store"
 )
-
-// Bounds of counting dynos. Whoever asks for /metrics often has them counted no more often.
-const (
-	countGap  = 5 * time.Second
-	countTime = 5 * time.Second
-)
-
-// dynoSource gives what dynos are counted of. Neither asks the cluster.
-type dynoSource interface {
-	Dynos(state dynomad.AppState, now time.Time) dynomad.DynoPicture
-	StaleFor(now time.Time) time.Duration
-}
 
 // gauges are what is so at the moment of asking. They are read when Prometheus asks, and ask neither Nomad nor Consul.
 type gauges struct {
-	store    *store.Store
-	view     dynoSource
+	census   *census
+	stale    func(now time.Time) time.Duration
 	backlogs func() []reconcile.Backlog
 	parts    func(context.Context) map[string]string
 	notices  func() []string
 	dataDir  string
-
-	mu      sync.Mutex
-	counted time.Time
-	apps    int
-	dynos   map[dynoKind]int
 }
-
-// dynoKind is what dynos are counted by.
-type dynoKind struct {
-	kind  string
-	state dynomad.DynoState
-}
-
-// Kinds of dynos.
-const (
-	kindKept = "kept" // of the formation: kept up
-	kindRun  = "run"  // one-off and scheduled ones
-)
 
 var (
 	appsDesc     = metricDesc("dynomad_apps", "Apps.")
@@ -72,8 +41,8 @@ func metricDesc(name, help string, labels ...string) *prometheus.Desc {
 
 func newGauges(a *app) *gauges {
 	return &gauges{
-		store: a.store, view: a.view, backlogs: a.loop.Backlogs, parts: a.ready, notices: a.notices, dataDir: a.config.DataDir,
-		dynos: map[dynoKind]int{},
+		census: newCensus(a.store, a.view), stale: a.view.StaleFor, backlogs: a.loop.Backlogs, parts: a.ready, notices: a.notices,
+		dataDir: a.config.DataDir,
 	}
 }
 
@@ -91,16 +60,9 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 	send := func(d *prometheus.Desc, value float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 	}
+	send(staleDesc, g.stale(time.Now()).Seconds())
 	ctx, cancel := context.WithTimeout(context.Background(), countTime) // Collect is given none
 	defer cancel()
-	apps, dynos := g.count(ctx)
-	send(appsDesc, float64(apps))
-	for _, state := range dynomad.DynoStates() {
-		for _, kind := range []string{kindKept, kindRun} {
-			send(dynosDesc, float64(dynos[dynoKind{kind, state}]), kind, string(state))
-		}
-	}
-	send(staleDesc, g.view.StaleFor(time.Now()).Seconds())
 	for part, state := range g.parts(ctx) {
 		up := 0.0
 		if state == "ok" {
@@ -116,39 +78,21 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 	send(storeDesc, bytesOf(filepath.Join(g.dataDir, databaseFile)), "database")
 	send(storeDesc, bytesOf(filepath.Join(g.dataDir, databaseFile+"-wal")), "wal")
 	send(dataFreeDesc, float64(freeBytes(g.dataDir)))
+	g.collectDynos(ctx, send)
 }
 
-// count counts apps and dynos, from memory where they are in it. What cannot be read now is as it was.
-func (g *gauges) count(ctx context.Context) (int, map[dynoKind]int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if time.Since(g.counted) < countGap {
-		return g.apps, g.dynos
+// collectDynos sends nothing before all could be counted once.
+func (g *gauges) collectDynos(ctx context.Context, send func(d *prometheus.Desc, value float64, labels ...string)) {
+	all, ok := g.census.count(ctx, time.Now())
+	if !ok {
+		return
 	}
-	ids, err := g.store.AppIDs(ctx)
-	if err != nil {
-		return g.apps, g.dynos
-	}
-	apps, dynos, now := 0, map[dynoKind]int{}, time.Now()
-	for _, id := range ids {
-		state, err := g.store.AppState(ctx, id)
-		if dynomad.KindOf(err) == dynomad.NotFound {
-			continue // deleted, and not cleaned up yet
-		}
-		if err != nil {
-			return g.apps, g.dynos
-		}
-		apps++
-		for _, d := range g.view.Dynos(state, now).Dynos {
-			kind := kindKept
-			if d.Run {
-				kind = kindRun
-			}
-			dynos[dynoKind{kind, d.State}]++
+	send(appsDesc, float64(all.apps))
+	for _, state := range dynomad.DynoStates() {
+		for _, kind := range []string{kindKept, kindRun} {
+			send(dynosDesc, float64(all.dynos[dynoKind{kind, state}]), kind, string(state))
 		}
 	}
-	g.apps, g.dynos, g.counted = apps, dynos, time.Now()
-	return apps, dynos
 }
 
 // bytesOf is 0 for a file that there is not.

@@ -19,7 +19,7 @@ func TestMetrics_sight(t *testing.T) {
 	consul := watchedHealth{v, &sight{part: "consul", metrics: m}}
 	check := func(part string, losses, resyncs float64) {
 		t.Helper()
-		lost, read := tally(t, m, "dynomad_watcher_losses_total", part), tally(t, m, "dynomad_watcher_resyncs_total", part)
+		lost, read := sumOf(t, m, "dynomad_watcher_losses_total", part), sumOf(t, m, "dynomad_watcher_resyncs_total", part)
 		if lost != losses || read != resyncs {
 			t.Errorf("%s: lost %g times, read %g times; want %g, %g", part, lost, read, losses, resyncs)
 		}
@@ -52,14 +52,14 @@ func TestMetrics_passes(t *testing.T) {
 	m.Passed(reconcile.Pass{Lane: "app", Calm: true})
 	m.Passed(reconcile.Pass{Lane: "app", Retry: true, Err: errLocked})
 	for _, name := range []string{"dynomad_loop_wait_seconds", "dynomad_loop_pass_duration_seconds"} {
-		if got := tally(t, m, name, "app"); got != 2 {
+		if got := sumOf(t, m, name, "app"); got != 2 {
 			t.Errorf("%s counts %g, want 2", name, got)
 		}
 	}
 }
 
-// tally sums up the counters of a name that have a label of this value; histograms count what they observed.
-func tally(t *testing.T, m *metrics, name, label string) float64 {
+// sumOf sums up the counters of a name that have a label of this value; histograms count what they observed.
+func sumOf(t *testing.T, m *metrics, name, label string) float64 {
 	t.Helper()
 	families, err := m.registry.Gather()
 	if err != nil {
