@@ -49,9 +49,17 @@ func TestMeter_rollouts(t *testing.T) {
 		w.settle()
 		w.release("1", "bad:1")
 		w.settle()
+		w.cluster.Outcome(nil) // from now on they run until they are ended
+		w.release("1", "good:3")
+		w.settle()
+		w.release("1", "good:4")
+		w.settle()
+		w.cluster.Finish(job1, succeed())
+		w.settle()
 		got := w.meter.ended()
-		if !slices.Equal(got, []string{reconcile.OutcomeSucceeded, reconcile.OutcomeFailed}) {
-			t.Errorf("a good release and a bad one: %v", got)
+		want := []string{reconcile.OutcomeSucceeded, reconcile.OutcomeFailed, reconcile.OutcomeSuperseded, reconcile.OutcomeSucceeded}
+		if !slices.Equal(got, want) {
+			t.Errorf("a good release, a bad one, one that is replaced, and that: %v", got)
 		}
 		for i, took := range w.meter.took {
 			if took < 0 || took > time.Minute {
