@@ -121,8 +121,13 @@ func (s *secretive) opens(t *testing.T) {
 		t.Error(err)
 	}
 	terminal.ends(0, "")
-	if _, err := stream.Talk(t.Context(), talked.AttachURL, stream.Terminal{}); err == nil {
-		t.Error("an attach_url was good twice")
+	wrong := inURL.ReplaceAllString(talked.AttachURL, s.word("wrong secret of an attach_url"))
+	for _, address := range []string{talked.AttachURL, wrong} {
+		_, err := stream.Talk(t.Context(), address, stream.Terminal{})
+		if err == nil {
+			t.Fatalf("%s was good twice, or at all", address)
+		}
+		s.look(t, "the error of an attach_url", []byte(err.Error()))
 	}
 	var session struct {
 		URL string `json:"logplex_url"`

@@ -30,7 +30,7 @@ func (s *secretive) mistakes(t *testing.T) {
 		{"GET", app + "/releases/" + s.word("in a deep path"), "", nil, 404, true},
 		{"DELETE", "/oauth/authorizations/" + s.word("token in a path"), "", nil, 404, true},
 		{"GET", "/log-sessions/" + s.word("wrong secret of a log session"), "", nil, 404, false},
-		{"GET", app + "/dynos/run.1/stream?secret=" + s.word("wrong secret of a stream"), "", nil, 401, false},
+		{"GET", app + "/dynos/run.1/stream?secret=" + s.word("secret of what is no WebSocket"), "", nil, 426, false},
 		{"GET", "/apps?token=" + s.word("token in a query"), "", []string{"Authorization", ""}, 401, false},
 		{"GET", "/apps", "", []string{"Authorization", s.word("wrong token")}, 401, false},
 		{"GET", "/apps", "", []string{"Authorization", "Bearer " + s.word("wrong token of Bearer")}, 401, false},
