@@ -37,7 +37,7 @@ func (s *secretive) mistakes(t *testing.T) {
 		{"GET", "/apps", "", []string{"Authorization", "Basic " + basic}, 401, false},
 		{"GET", "/apps", "", []string{"Accept", "application/vnd.heroku+json; version=" + s.word("in Accept")}, 406, false},
 		{"GET", "/apps", "", []string{"Range", "name " + s.word("in Range")}, 416, false},
-		{"GET", "/apps", "", []string{"Cookie", "session=" + s.word("cookie")}, 200, false},
+		{"GET", "/account", "", []string{"Cookie", "session=" + s.word("cookie")}, 200, false},
 		{"PATCH", vars, `{"A":"` + s.word("in what is no JSON"), nil, 400, false},
 		{"PATCH", vars, asJSON(t, []string{s.secret("in an array")}), nil, 400, false},
 		{"PATCH", vars, object("A", []string{s.secret("in a value of the wrong type")}), nil, 422, false},
