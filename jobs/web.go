@@ -93,6 +93,12 @@ func checkHash(t dynomad.DynoType) string {
 	return hex.EncodeToString(sum[:8])
 }
 
+// CheckRouterTags reports what is wrong with a template of a service's tags.
+func CheckRouterTags(text string) error {
+	_, err := routerTags(text, tagData{})
+	return err
+}
+
 // routerTags fills in the template of the tags; every line that is not blank is one.
 func routerTags(text string, data tagData) ([]string, error) {
 	if text == "" {

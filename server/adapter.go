@@ -93,13 +93,23 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt route) (err er
 	if _, ok := dialect.Of(r.Header.Values("Accept")); !ok {
 		return notAcceptable
 	}
-	if !rt.open {
-		if r, err = s.admit(w, r, rt); err != nil {
-			return err
-		}
-		if err := readBody(w, r); err != nil {
-			return err
-		}
+	if rt.open && !rt.secret {
+		return rt.handle(s, w, r)
+	}
+	if err := s.refusedTooOften(r); err != nil {
+		return err
+	}
+	if rt.secret {
+		err := rt.handle(s, w, r)
+		s.countRefused(r, err)
+		return err
+	}
+	if r, err = s.admit(w, r, rt); err != nil {
+		s.countRefused(r, err)
+		return err
+	}
+	if err := readBody(w, r); err != nil {
+		return err
 	}
 	return rt.handle(s, w, r)
 }

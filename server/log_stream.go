@@ -26,6 +26,11 @@ func (s *Server) streamLogs(w http.ResponseWriter, r *http.Request, key string, 
 	if last := r.Header.Get("Last-Event-ID"); out.events && len(last) <= 100 {
 		o.After = last
 	}
+	leave, err := s.ofToken.enter(dynomad.PrincipalFrom(r.Context()).TokenID)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	app, reader, err := s.platform.Logs(r.Context(), key, o)
 	if err != nil {
 		return err

@@ -16,6 +16,7 @@ type route struct {
 	scope        dynomad.Scope // what the token must have
 	kind         string        // of resource, which decides what a token's ties hide: one of the kinds below
 	open         bool          // needs no token
+	secret       bool          // … but a secret in its URL: wrong ones are counted as wrong tokens are
 	tied         bool          // with the scope global: also for tokens that are tied to an app or space
 	uncounted    bool          // does not count against the rate limit
 	time         time.Duration // the handler may take; 0 is handlerTime
@@ -91,7 +92,7 @@ var routes = []route{
 		method: "POST", path: "/apps/{app}/{dyno}/actions/attach",
 		handle: (*Server).attach, scope: writeProtected, kind: kindApp, time: attachTime,
 	},
-	{method: "GET", path: "/apps/{app}/dynos/{dyno}/stream", handle: (*Server).stream, open: true, kind: kindApp, time: streamTime},
+	{method: "GET", path: "/apps/{app}/dynos/{dyno}/stream", handle: (*Server).stream, open: true, secret: true, kind: kindApp, time: streamTime},
 	{method: "DELETE", path: "/apps/{app}/formations/{type}", handle: (*Server).restartType, scope: write, kind: kindApp},
 	{method: "POST", path: "/apps/{app}/formations/{type}/actions/stop", handle: (*Server).restartType, scope: write, kind: kindApp},
 	{method: "DELETE", path: "/apps/{app}/formations/{type}/actions/stop", handle: (*Server).restartType, scope: write, kind: kindApp},
@@ -120,7 +121,7 @@ var routes = []route{
 
 	{method: "GET", path: "/apps/{app}/logs", handle: (*Server).readLogs, scope: readProtected, kind: kindApp, stream: true},
 	{method: "POST", path: "/apps/{app}/log-sessions", handle: (*Server).createLogSession, scope: readProtected, kind: kindApp},
-	{method: "GET", path: "/log-sessions/{session}", handle: (*Server).readLogSession, open: true, kind: kindDefault, stream: true},
+	{method: "GET", path: "/log-sessions/{session}", handle: (*Server).readLogSession, open: true, secret: true, kind: kindDefault, stream: true},
 
 	{method: "GET", path: "/apps/{app}/audits", handle: (*Server).listAudits, scope: read, kind: kindApp},
 	{method: "GET", path: "/audits", handle: (*Server).listAudits, scope: read, kind: kindOwn},

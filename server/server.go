@@ -11,6 +11,7 @@ import (
 	"context"
 	"log"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -32,6 +33,11 @@ type Config struct {
 	Region         string // name of the region; "" is "global"
 	Version        string // of the daemon, shown by /healthz
 	RateLimit      int    // requests a minute of one token; 0 is no limit
+	RefusedLimit   int    // requests a minute of one address whose token or secret is missing or wrong; 0 is no limit
+	TokenStreams   int    // logs and terminals that one token has open at once; 0 is no limit
+
+	// Proxies are who may say in X-Forwarded-For whom they ask for.
+	Proxies []netip.Prefix
 
 	Logger   hclog.Logger
 	Now      func() time.Time
@@ -53,12 +59,14 @@ type Server struct {
 	cfg      Config
 	platform *dynomad.Platform
 	log      hclog.Logger
-	limiter  *limiter
+	limiter  *limiter // of tokens
+	refused  *limiter // of addresses
 	bodies   *bodies
 
 	logSessions *tickets[logSession]
 	attaches    *tickets[streamTicket]
 	streams     *streams
+	ofToken     *tokenStreams
 }
 
 // New makes a Server.
@@ -81,7 +89,8 @@ func New(cfg Config) *Server {
 	cfg.ExternalURL = strings.TrimSuffix(cfg.ExternalURL, "/")
 	cfg.NomadUIURL = strings.TrimSuffix(cfg.NomadUIURL, "/")
 	return &Server{
-		cfg: cfg, platform: cfg.Platform, log: cfg.Logger, limiter: newLimiter(cfg.RateLimit, cfg.Now), bodies: newBodies(),
+		cfg: cfg, platform: cfg.Platform, log: cfg.Logger, bodies: newBodies(), ofToken: newTokenStreams(cfg.TokenStreams),
+		limiter: newLimiter(cfg.RateLimit, cfg.Now), refused: newLimiter(cfg.RefusedLimit, cfg.Now),
 		logSessions: newTickets[logSession](logSessionLife, cfg.Now, cfg.NewToken),
 		attaches:    newTickets[streamTicket](dynomad.ConnectTime, cfg.Now, cfg.NewToken), streams: newStreams(),
 	}
@@ -108,6 +117,7 @@ const (
 	idleTime    = 2 * time.Minute
 	maxHeader   = 64 << 10
 	maxBody     = 1 << 20
+	maxRequests = 100 // at once over one connection, by HTTP/2
 )
 
 // HTTPServer makes a server for a handler of this package, with the limits of the API on slow and large requests. It has
@@ -122,6 +132,7 @@ func HTTPServer(handler http.Handler, logger hclog.Logger) *http.Server {
 		ReadHeaderTimeout: headerTime,
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    maxHeader,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxRequests},
 		ErrorLog:          errorLog,
 	}
 }

@@ -48,16 +48,21 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	secret := query.Get("secret")
-	if ticket, ok := s.attaches.look(secret); !ok || !ticket.opens(mux.Vars(r)) {
+	ticket, ok := s.attaches.look(secret)
+	if !ok || !ticket.opens(mux.Vars(r)) {
 		return badSecret()
 	}
-	stop, err := s.streams.enter()
+	leave, err := s.ofToken.enter(ticket.who.TokenID)
 	if err != nil {
 		return err // the secret stays good
 	}
+	defer leave()
+	stop, err := s.streams.enter()
+	if err != nil {
+		return err // as above
+	}
 	defer s.streams.leave()
-	ticket, ok := s.attaches.take(secret)
-	if !ok {
+	if ticket, ok = s.attaches.take(secret); !ok {
 		return badSecret()
 	}
 	b := newBridge(streamTimes)

@@ -260,9 +260,14 @@ func (a *app) forget(ctx context.Context) {
 }
 
 func (a *app) listen(ctx context.Context) error {
+	trusted, err := proxies(a.config.TrustedProxies)
+	if err != nil {
+		return err // cannot be: it was checked
+	}
 	api := server.New(server.Config{
 		Platform: a.platform, AppDomain: a.config.AppDomain, WebURL: a.config.WebURL, ExternalURL: a.config.ExternalURL,
-		NomadUIURL: a.config.NomadUIURL, NomadNamespace: a.nomad.Namespace(), Version: version, RateLimit: a.config.RateLimit,
+		NomadUIURL: a.config.NomadUIURL, NomadNamespace: a.nomad.Namespace(), Version: version,
+		RateLimit: a.config.RateLimit, RefusedLimit: a.config.RefusedLimit, TokenStreams: a.config.TokenStreams, Proxies: trusted,
 		Logger: a.log.Named("api"), Now: now, NewID: uuid.NewString, NewToken: newToken,
 		Ready: a.ready, Notices: a.notices, Metrics: a.metrics.handlerIf(a.config.MetricsListen == ""), Observe: a.metrics.observe,
 	})
@@ -312,6 +317,7 @@ func (a *app) serveHTTP(ctx context.Context, name, addr string, handler http.Han
 	}
 	srv := server.HTTPServer(handler, a.log.Named(name))
 	srv.TLSConfig = secure
+	listener = server.LimitConnections(listener, srv, a.config.MaxConnections)
 	requests, cut := context.WithCancel(context.WithoutCancel(ctx))
 	srv.BaseContext = func(net.Listener) context.Context { return requests }
 	a.onClose(name, func(closing context.Context) error {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -36,6 +37,10 @@ type Config struct {
 	NodePool          string
 	StartGrace        time.Duration
 	RateLimit         int
+	RefusedLimit      int
+	TokenStreams      int
+	MaxConnections    int
+	TrustedProxies    []string // addresses and networks
 	MaxQuantity       int
 	DefaultSize       string
 	DefaultPort       int
@@ -65,6 +70,9 @@ func defaultConfig() *Config {
 		Datacenters:    []string{"*"},
 		NodePool:       "default",
 		StartGrace:     30 * time.Second,
+		RefusedLimit:   300,
+		TokenStreams:   60,
+		MaxConnections: 4096,
 		MaxQuantity:    20,
 		DefaultSize:    "gp2",
 		DefaultPort:    9000,
@@ -94,6 +102,10 @@ func (c *Config) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.NodePool, "node-pool", c.NodePool, "node pool of the jobs")
 	f.DurationVar(&c.StartGrace, "start-grace", c.StartGrace, "time a new dyno has before a failing check is a probe-failure")
 	f.IntVar(&c.RateLimit, "rate-limit", c.RateLimit, "requests a minute per token; 0 is no limit")
+	f.IntVar(&c.RefusedLimit, "refused-limit", c.RefusedLimit, "requests a minute per address whose token or secret is missing or wrong; 0 is no limit")
+	f.IntVar(&c.TokenStreams, "token-streams", c.TokenStreams, "logs and terminals that one token has open at once; 0 is no limit")
+	f.IntVar(&c.MaxConnections, "max-connections", c.MaxConnections, "connections that a listener has at once; 0 is no limit")
+	f.StringSliceVar(&c.TrustedProxies, "trusted-proxies", c.TrustedProxies, "addresses and networks whose X-Forwarded-For says who asks")
 	f.IntVar(&c.MaxQuantity, "max-quantity", c.MaxQuantity, "highest quantity of a dyno type")
 	f.StringVar(&c.DefaultSize, "default-size", c.DefaultSize, "size of types that name none")
 	f.IntVar(&c.DefaultPort, "default-port", c.DefaultPort, "port of web types that name none")
@@ -181,6 +193,8 @@ func (c *Config) validate() []error {
 	check(strings.Contains(c.WebURL, "{host}"), "web-url %q must contain {host}", c.WebURL)
 	check(validBase(c.ExternalURL), "external-url %q must be an http or https URL", withoutUser(c.ExternalURL))
 	check(validBase(c.NomadUIURL), "nomad-ui-url %q must be an http or https URL", withoutUser(c.NomadUIURL))
+	err = jobs.CheckRouterTags(c.RouterTags)
+	check(err == nil, "router-tags: %v", err)
 	check(len(c.Datacenters) > 0, "datacenters must name at least one, or *")
 	check(c.MaxQuantity >= 1 && c.MaxQuantity <= 10000, "max-quantity must be from 1 to 10000, not %d", c.MaxQuantity)
 	check(c.DefaultPort >= dynomad.MinPort && c.DefaultPort <= dynomad.MaxPort, "default-port must be from %d to %d, not %d", dynomad.MinPort, dynomad.MaxPort, c.DefaultPort)
@@ -189,6 +203,11 @@ func (c *Config) validate() []error {
 	}
 	check(c.LogDynos >= 1, "log-dynos must be at least 1")
 	check(c.RateLimit >= 0, "rate-limit must not be negative")
+	check(c.RefusedLimit >= 0, "refused-limit must not be negative")
+	check(c.TokenStreams >= 0, "token-streams must not be negative")
+	check(c.MaxConnections >= 0, "max-connections must not be negative")
+	_, err = proxies(c.TrustedProxies)
+	check(err == nil, "trusted-proxies: %v", err)
 	check(c.StartGrace >= 0, "start-grace must not be negative")
 	check(c.Drain >= 0, "drain must not be negative")
 	check(c.CheckInterval >= time.Second, "check-interval must be at least 1s, Nomad's least, not %s", c.CheckInterval)
@@ -197,6 +216,22 @@ func (c *Config) validate() []error {
 	check(hclog.LevelFromString(c.LogLevel) != hclog.NoLevel, "log-level %q is not trace, debug, info, warn or error", c.LogLevel)
 	check(c.LogFormat == "text" || c.LogFormat == "json", "log-format %q is neither text nor json", c.LogFormat)
 	return errs
+}
+
+// proxies reads addresses (10.0.0.1) and networks (10.0.0.0/8).
+func proxies(texts []string) ([]netip.Prefix, error) {
+	var all []netip.Prefix
+	for _, text := range texts {
+		p, err := netip.ParsePrefix(text)
+		if addr, addrErr := netip.ParseAddr(text); addrErr == nil {
+			p, err = netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen()), nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%q is neither an address nor a network", text)
+		}
+		all = append(all, p)
+	}
+	return all, nil
 }
 
 func validBase(s string) bool {

@@ -47,7 +47,7 @@ func TestConfig_problems(t *testing.T) {
 		"server", "--listen", "x", "--app-domain", "a b", "--web-url", "http://x", "--external-url", "ftp://x", "--max-quantity", "0",
 		"--default-port", "80", "--default-size", "huge", "--check-interval", "1ms", "--min-healthy-time", "10m", "--tls-cert", "x",
 		"--log-level", "loud", "--log-format", "xml", "--rate-limit", "-1", "--drain", "-1s",
-		"--debug-listen", ":6060", "--fallback-listen", "x", "--fallback-advertise", "host:port", "--fallback-tags", "{{.X}}",
+		"--debug-listen", ":6060", "--fallback-listen", "x", "--fallback-advertise", "host:port", "--fallback-tags", "{{.X}}", "--router-tags", "{{.Y}}",
 	}, func(string) string { return "" })
 	if err == nil {
 		t.Fatal("the daemon started")
@@ -55,7 +55,7 @@ func TestConfig_problems(t *testing.T) {
 	for _, want := range []string{
 		"listen", "app-domain", "web-url", "external-url", "max-quantity", "default-port", "default-size", "check-interval",
 		"min-healthy-time", "tls-cert", "log-level", "log-format", "rate-limit", "drain",
-		"debug-listen", "fallback-listen", "fallback-advertise", "fallback-tags",
+		"debug-listen", "fallback-listen", "fallback-advertise", "fallback-tags", "router-tags",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("nothing is said of %s in:\n%v", want, err)

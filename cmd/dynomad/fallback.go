@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/dynomad/dynomad/nomad/consul"
+	"github.com/dynomad/dynomad/server"
 	"github.com/dynomad/dynomad/server/fallback"
 )
 
@@ -65,9 +66,10 @@ func (a *app) startFallback(ctx context.Context) error {
 		return fmt.Errorf("listening for the fallback pages: %w", err)
 	}
 	log := a.log.Named("fallback")
-	a.servePages(listener, fallback.HTTPServer(fallback.New(fallback.Config{
+	srv := fallback.HTTPServer(fallback.New(fallback.Config{
 		Domain: a.config.AppDomain, Apps: a.store, Dynos: a.view, StartTime: a.config.DeployTimeout, Now: now, Logger: log,
-	}), log))
+	}), log)
+	a.servePages(server.LimitConnections(listener, srv, a.config.MaxConnections), srv)
 	service, err := a.fallbackService(listener.Addr())
 	if err != nil {
 		return err
