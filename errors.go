@@ -60,8 +60,11 @@ func Errorf(kind Kind, format string, args ...any) *Error {
 	return &Error{Kind: kind, Message: fmt.Sprintf(format, args...)}
 }
 
-// Invalidf makes an Invalid error about one field of the request.
+// Invalidf makes an Invalid error about one field of the request. One without a name, which JSON allows, is called "".
 func Invalidf(field, format string, args ...any) *Error {
+	if field == "" {
+		field = `""`
+	}
 	return &Error{Kind: Invalid, Field: field, Message: fmt.Sprintf(format, args...)}
 }
 

@@ -43,7 +43,8 @@ const maxMessage = 200
 // errorOf makes an Error of an answer.
 func errorOf(resp *http.Response, text []byte) *Error {
 	e := &Error{Status: resp.StatusCode, RequestID: resp.Header.Get("Request-Id")}
-	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil {
+	const longest = 1 << 31 // in seconds; more is no answer of the API's
+	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && seconds > 0 && seconds < longest {
 		e.RetryAfter = time.Duration(seconds) * time.Second
 	}
 	var body struct{ ID, Message, Field string }

@@ -1,6 +1,10 @@
 package jobs
 
-import "github.com/hashicorp/nomad/api"
+import (
+	"slices"
+
+	"github.com/hashicorp/nomad/api"
+)
 
 // JobInfo is what the loop and the view know of a registered job without its groups.
 type JobInfo struct {
@@ -67,6 +71,14 @@ type Delta struct {
 	Content *VersionContent
 	Blocked *Blocked // with no Failed: no longer blocked
 	Removed string   // id of a job that was purged
+}
+
+// Present gives a list without its nulls. What comes over a wire may have some, and none must end the daemon.
+func Present[T any](list []*T) []*T {
+	if !slices.Contains(list, nil) {
+		return list
+	}
+	return slices.DeleteFunc(slices.Clone(list), func(p *T) bool { return p == nil })
 }
 
 func deref[T any](p *T) T {

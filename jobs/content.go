@@ -30,7 +30,7 @@ type GroupContent struct {
 // Content reads what the groups of a job run, by the groups' names. The job is one that Nomad gave.
 func Content(job *api.Job) map[string]GroupContent {
 	contents := make(map[string]GroupContent, len(job.TaskGroups))
-	for _, tg := range job.TaskGroups {
+	for _, tg := range Present(job.TaskGroups) {
 		contents[deref(tg.Name)] = groupContent(tg)
 	}
 	return contents
@@ -39,7 +39,7 @@ func Content(job *api.Job) map[string]GroupContent {
 func groupContent(tg *api.TaskGroup) GroupContent {
 	release, _ := strconv.Atoi(tg.Meta[metaRelease]) // a group that is not ours runs no release
 	c := GroupContent{Release: release, Count: deref(tg.Count)}
-	for _, s := range tg.Services {
+	for _, s := range Present(tg.Services) {
 		for _, check := range s.Checks {
 			c.Checked, c.CheckPath = true, check.Path
 		}
@@ -47,8 +47,8 @@ func groupContent(tg *api.TaskGroup) GroupContent {
 	for _, port := range ports(tg) {
 		c.Port = port
 	}
-	if len(tg.Tasks) > 0 {
-		task := tg.Tasks[0]
+	if tasks := Present(tg.Tasks); len(tasks) > 0 {
+		task := tasks[0]
 		image, _ := task.Config["image"].(string)
 		c.Image = unescape(image)
 		c.Command = words(task.Config["entrypoint"])
@@ -100,11 +100,11 @@ func number(tg *api.TaskGroup) uint64 {
 		n.DiskMB = deref(tg.EphemeralDisk.SizeMB)
 	}
 	n.Ports = ports(tg)
-	if len(tg.Tasks) > 0 {
-		task := tg.Tasks[0]
+	if tasks := Present(tg.Tasks); len(tasks) > 0 {
+		task := tasks[0]
 		n.Config = task.Config
 		n.Resources[0], n.Resources[1], n.Resources[2] = limits(task.Resources)
-		for _, t := range task.Templates {
+		for _, t := range Present(task.Templates) {
 			n.Templates = append(n.Templates, deref(t.DestPath)+"\n"+deref(t.EmbeddedTmpl))
 		}
 	}
@@ -118,7 +118,7 @@ func number(tg *api.TaskGroup) uint64 {
 // ports are those that a group's dynos listen on.
 func ports(tg *api.TaskGroup) []int {
 	var list []int
-	for _, network := range tg.Networks {
+	for _, network := range Present(tg.Networks) {
 		for _, port := range network.DynamicPorts {
 			list = append(list, port.To)
 		}

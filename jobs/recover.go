@@ -188,7 +188,7 @@ func recoverConfigPath(appName string, templates []*api.Template) (string, error
 
 // configPath gives the path of the variable that a task's templates read config vars of; "" if there is none.
 func configPath(templates []*api.Template) string {
-	for _, t := range templates {
+	for _, t := range Present(templates) {
 		if !deref(t.Envvars) { // its place on the node has changed once
 			continue
 		}

@@ -40,6 +40,7 @@ func (c *Client) listJobs(ctx context.Context, namespace string) ([]jobs.JobInfo
 	if err != nil {
 		return nil, 0, translate("listing jobs", err)
 	}
+	stubs = jobs.Present(stubs)
 	infos := make([]jobs.JobInfo, len(stubs))
 	for i, s := range stubs {
 		infos[i] = jobs.InfoFromStub(s)
@@ -72,8 +73,11 @@ func (c *Client) Lower(ctx context.Context, namespace, id string, counts map[str
 	if err != nil {
 		return jobs.Registered{}, err
 	}
-	for _, group := range job.TaskGroups {
-		if n, ok := counts[*group.Name]; ok && group.Count != nil && n < *group.Count {
+	for _, group := range jobs.Present(job.TaskGroups) {
+		if group.Name == nil || group.Count == nil {
+			continue
+		}
+		if n, ok := counts[*group.Name]; ok && n < *group.Count {
 			group.Count = &n
 		}
 	}
@@ -98,7 +102,7 @@ func (c *Client) StopJob(ctx context.Context, namespace, id string, modifyIndex 
 	if err != nil {
 		return false, ignoreMissing(translate("listing the allocations of job "+id, err))
 	}
-	return !slices.ContainsFunc(allocs, func(s *api.AllocationListStub) bool { return !jobs.AllocFromStub(s).Ended() }), nil
+	return !slices.ContainsFunc(jobs.Present(allocs), func(s *api.AllocationListStub) bool { return !jobs.AllocFromStub(s).Ended() }), nil
 }
 
 // sameJob gives a job that must have this JobModifyIndex; ok is false if there is none. It is called right before a job is
@@ -137,6 +141,7 @@ func (c *Client) contents(ctx context.Context, namespace, id string) ([]jobs.Ver
 	if err != nil {
 		return nil, ignoreMissing(translate("reading the versions of job "+id, err))
 	}
+	versions = jobs.Present(versions)
 	out := make([]jobs.VersionContent, len(versions))
 	for i, j := range versions {
 		out[i] = versionContent(j)
@@ -145,7 +150,7 @@ func (c *Client) contents(ctx context.Context, namespace, id string) ([]jobs.Ver
 }
 
 func versionContent(j *api.Job) jobs.VersionContent {
-	v := jobs.VersionContent{JobID: *j.ID, Groups: jobs.Content(j)}
+	v := jobs.VersionContent{JobID: jobs.InfoFromJob(j).ID, Groups: jobs.Content(j)}
 	if j.Version != nil {
 		v.Version = *j.Version
 	}

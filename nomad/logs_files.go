@@ -11,6 +11,7 @@ import (
 
 	"github.com/hashicorp/nomad/api"
 
+	"github.com/dynomad/dynomad/jobs"
 	"github.com/dynomad/dynomad/jobs/logs"
 )
 
@@ -32,7 +33,7 @@ func (c *Client) logFiles(ctx context.Context, o logs.Output) ([]logFile, error)
 		return nil, translate("listing the files of a dyno's output", err)
 	}
 	var files []logFile
-	for _, info := range infos {
+	for _, info := range jobs.Present(infos) {
 		if stream, number, ok := logFileName(info.Name); ok && !info.IsDir {
 			files = append(files, logFile{stream: stream, number: number, size: info.Size, modified: info.ModTime})
 		}

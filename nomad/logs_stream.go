@@ -74,7 +74,7 @@ func (s *logStream) follow(ctx context.Context) error {
 			pause = minBackoff
 		}
 		s.log.Debug("a stream of a dyno's output broke off, will go on", "alloc_id", s.Alloc, "stream", s.kind, "error", err, "pause", pause)
-		sleep(ctx, pause/2+rand.N(pause/2))
+		sleep(ctx, pause/2+rand.N(pause/2)) //nolint:gosec // jitter, no secret
 		pause = min(2*pause, maxLogBackoff)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/hashicorp/nomad/api"
 
 	"github.com/dynomad/dynomad"
+	"github.com/dynomad/dynomad/jobs"
 )
 
 // AllNamespaces stands for every namespace that the token may list jobs of, in Jobs.
@@ -26,7 +27,7 @@ func (c *Client) StableJob(ctx context.Context, namespace, id string) (*api.Job,
 	if err != nil {
 		return nil, translate("reading the versions of job "+id, err)
 	}
-	for _, job := range versions {
+	for _, job := range jobs.Present(versions) {
 		if job.Stable != nil && *job.Stable {
 			return job, nil
 		}

@@ -42,6 +42,7 @@ func (c *Client) deployment(ctx context.Context, namespace, jobID string, modify
 	if err != nil {
 		return rollout, false, ignoreMissing(translate("listing the deployments of job "+jobID, err))
 	}
+	list = jobs.Present(list)
 	sort.Slice(list, func(i, j int) bool { return list[i].CreateIndex > list[j].CreateIndex })
 	for _, d := range list {
 		if d.JobSpecModifyIndex == modifyIndex {
@@ -60,7 +61,7 @@ func rolloutOf(d *api.Deployment) jobs.Rollout {
 		r.State, r.Reason = jobs.RolloutFailed, d.StatusDescription
 	default: // a cancelled one is no end: the job was changed or stopped by somebody, which the loop finds and repairs
 		for _, group := range d.TaskGroups {
-			r.Unhealthy = r.Unhealthy || group.UnhealthyAllocs > 0
+			r.Unhealthy = r.Unhealthy || group != nil && group.UnhealthyAllocs > 0
 		}
 	}
 	return r
@@ -74,6 +75,7 @@ func (c *Client) NewAllocs(ctx context.Context, namespace, deployment string) ([
 	if err != nil {
 		return nil, ignoreMissing(translate("listing the allocations of deployment "+deployment, err))
 	}
+	stubs = jobs.Present(stubs)
 	list := make([]jobs.NewAlloc, len(stubs))
 	for i, s := range stubs {
 		a := jobs.AllocFromStub(s)

@@ -64,7 +64,7 @@ func (w *Watcher) allocsPage(ctx context.Context, s *jobs.Snapshot, owned map[st
 		return "", err
 	}
 	s.Index = min(s.Index, meta.LastIndex)
-	for _, stub := range stubs {
+	for _, stub := range jobs.Present(stubs) {
 		if owned[stub.JobID] {
 			s.Allocs = append(s.Allocs, jobs.AllocFromStub(stub))
 		}
@@ -81,7 +81,7 @@ func (w *Watcher) blocked(ctx context.Context, s *jobs.Snapshot, owned map[strin
 		return translate("listing evaluations", err)
 	}
 	s.Index = min(s.Index, meta.LastIndex)
-	for _, e := range evals {
+	for _, e := range jobs.Present(evals) {
 		if b, ok := blockedFrom(e); ok && owned[e.JobID] {
 			s.Blocked = append(s.Blocked, b)
 		}

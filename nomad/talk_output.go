@@ -3,6 +3,7 @@ package nomad
 import (
 	"bytes"
 	"crypto/rand"
+	"errors"
 	"io"
 	"strconv"
 	"sync"
@@ -92,6 +93,9 @@ func (s *talkStream) readPID() (bool, error) {
 	return true, nil
 }
 
+// errMark says that the mark came and the end of its line did not. Who made the image has made its shell, and may know the mark.
+var errMark = errors.New("the dyno's shell says what no wrapper does")
+
 // awaitCommand drops what a terminal shows of the wrapper's input, up to the line that says that the command comes.
 func (s *talkStream) awaitCommand() (bool, error) {
 	_, after, found := bytes.Cut(s.held, []byte(s.out.mark))
@@ -100,6 +104,9 @@ func (s *talkStream) awaitCommand() (bool, error) {
 		return false, nil
 	}
 	_, rest, whole := bytes.Cut(after, []byte("\n"))
+	if !whole && len(after) > maxComplaint {
+		return false, errMark
+	}
 	if !whole {
 		return false, nil
 	}
@@ -122,6 +129,9 @@ func (s *talkStream) pass() (bool, error) {
 	}
 	after, found := bytes.CutPrefix(s.held, []byte(s.out.mark))
 	code, _, whole := numberLine(after)
+	if found && !whole && len(after) > maxComplaint {
+		return false, errMark
+	}
 	if !found || !whole {
 		return false, nil
 	}

@@ -90,7 +90,7 @@ func (w *VariableWatcher) Run(ctx context.Context) {
 		if err != nil {
 			w.Sink.VariablesLost(w.Namespace)
 			w.Log.Debug("lost sight of the variables, will look again", "namespace", w.Namespace, "error", err, "pause", pause)
-			sleep(ctx, pause/2+rand.N(pause/2))
+			sleep(ctx, pause/2+rand.N(pause/2)) //nolint:gosec // jitter, no secret
 			pause, index = min(2*pause, 4*maxBackoff), 0
 			continue
 		}

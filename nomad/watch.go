@@ -74,7 +74,7 @@ func (w *Watcher) Run(ctx context.Context) {
 			pause = minBackoff
 		}
 		w.Log.Warn("lost sight of nomad, will look again", "namespace", w.Namespace, "error", err, "pause", pause)
-		sleep(ctx, pause/2+rand.N(pause/2))
+		sleep(ctx, pause/2+rand.N(pause/2)) //nolint:gosec // jitter, no secret
 		pause = min(2*pause, maxBackoff)
 	}
 }
@@ -164,7 +164,7 @@ func (w *Watcher) learn(ctx context.Context, unknown map[string]bool, index uint
 		if err := ignoreMissing(translate("listing the allocations of job "+jobID, err)); err != nil {
 			return err
 		}
-		for _, stub := range stubs {
+		for _, stub := range jobs.Present(stubs) {
 			alloc := jobs.AllocFromStub(stub)
 			w.Sink.Apply(w.Namespace, jobs.Delta{Alloc: &alloc})
 		}

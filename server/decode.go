@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -84,7 +85,9 @@ func (o *object) names() []string { return slices.Sorted(maps.Keys(o.fields)) }
 // fail records that a field is not what it must be ("text", "true or false").
 func (o *object) fail(name, must string) {
 	if o.err == nil {
-		o.err = dynomad.Invalidf(clip(name), "The field %s must be %s.", clip(name), must)
+		e := dynomad.Invalidf(clip(name), "")
+		e.Message = fmt.Sprintf("The field %s must be %s.", e.Field, must)
+		o.err = e
 	}
 }
 

@@ -301,7 +301,7 @@ func otherRefusals() []refusal {
 		{"PATCH", configVars, `{"A":[1]}`, 422, "A"},
 		{"PATCH", configVars, `{"B":"fine","1A":"x"}`, 422, "1A"},
 		{"PATCH", configVars, `{"A-B":"x"}`, 422, "A-B"},
-		{"PATCH", configVars, `{"":"x"}`, 422, ""},
+		{"PATCH", configVars, `{"":"x"}`, 422, `""`},
 		{"PATCH", configVars, `{"A":"a\u0000b"}`, 422, "A"},
 		{"PATCH", configVars, `{"A":"\ud800"}`, 422, "A"},
 		{"PATCH", configVars, `{"A":"` + strings.Repeat("x", 65<<10) + `"}`, 422, "A"},

@@ -70,7 +70,7 @@ func putApplied(ctx context.Context, tx *tx, appID string, a dynomad.AppliedStat
 		SET spec_hash = excluded.spec_hash, modify_index = excluded.modify_index, eval_id = excluded.eval_id,
 		    rolling_out = excluded.rolling_out, failed_hash = excluded.failed_hash, problem = excluded.problem,
 		    rollout = excluded.rollout, updated_at = excluded.updated_at`,
-		appID, text(a.SpecHash), int64(a.ModifyIndex), text(a.EvalID), a.RollingOut, text(a.FailedHash), text(a.Problem),
+		appID, text(a.SpecHash), int64(a.ModifyIndex), text(a.EvalID), a.RollingOut, text(a.FailedHash), text(a.Problem), //nolint:gosec // Nomad's indexes count up from 1; a column has 63 bits
 		jsonColumn{&a.Rollout}, instant(a.UpdatedAt))
 	if dangling(err) {
 		return missing("app", appID)
@@ -176,6 +176,6 @@ func applied(ctx context.Context, tx *tx, appID string) (dynomad.AppliedState, e
 	if err != nil {
 		return dynomad.AppliedState{}, fmt.Errorf("read what was applied: %w", err)
 	}
-	a.ModifyIndex = uint64(index)
+	a.ModifyIndex = uint64(index) //nolint:gosec // written from a uint64 by SaveApplied
 	return a, nil
 }

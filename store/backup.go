@@ -147,7 +147,7 @@ func openPlain(path string, q url.Values) (*sql.DB, error) {
 
 // makeOwnerOnly makes an empty file that only its owner can use, or takes one that is there and empty.
 func makeOwnerOnly(path string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the operator names the file
 	if err != nil {
 		return err
 	}
@@ -159,7 +159,7 @@ func makeOwnerOnly(path string) error {
 }
 
 func syncFile(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	f, err := os.OpenFile(path, os.O_RDWR, 0) //nolint:gosec // the copy of the database, made just before
 	if err != nil {
 		return err
 	}

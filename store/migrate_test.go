@@ -61,7 +61,7 @@ func TestSchema_oldDatabases(t *testing.T) {
 func oldDatabase(version int) string { return fmt.Sprintf("../testdata/db/%04d.sql", version) }
 
 // fill puts something into every table.
-func fill(t *testing.T, s *Store) {
+func fill(t testing.TB, s *Store) {
 	t.Helper()
 	ctx := t.Context()
 	must[dynomad.Space](t)(s.CreateSpace(ctx, dynomad.Space{ID: "space-1", Name: "blue", NomadNamespace: "b", CreatedAt: start, UpdatedAt: start}, newAudit("space.create")))

@@ -126,7 +126,7 @@ func notEmptied(path string) error {
 // ownerOnly makes the database file if there is none, and takes it from other users: it holds what people run, even if
 // not their secrets. SQLite gives the files that it makes beside it the same mode.
 func ownerOnly(path string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600) //nolint:gosec // a fixed name in the data folder
 	if err == nil {
 		err = f.Close()
 	}

@@ -2,6 +2,7 @@
 package stream
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -43,7 +44,7 @@ type Error struct {
 }
 
 // Error gives the message.
-func (e *Error) Error() string { return e.Message }
+func (e *Error) Error() string { return cmp.Or(e.Message, e.ID, "the platform does not say why") }
 
 // frame is what the platform sends, and sentFrame what it is sent.
 type frame struct {

@@ -33,7 +33,7 @@ var errLocked = errors.New("another dynomad runs on the data folder")
 
 // flock opens a folder and locks it, until it is closed or the process ends.
 func flock(dir string) (*os.File, error) {
-	folder, err := os.Open(dir)
+	folder, err := os.Open(dir) //nolint:gosec // the operator's data folder
 	if err != nil {
 		return nil, fmt.Errorf("opening the data folder: %w", err)
 	}

@@ -41,7 +41,7 @@ func (a *app) ensureRootToken(ctx context.Context) error {
 }
 
 func rootTokenFile(path string) (string, error) {
-	text, err := os.ReadFile(path)
+	text, err := os.ReadFile(path) //nolint:gosec // a fixed name in the data folder
 	if err == nil {
 		return strings.TrimSpace(string(text)), nil
 	}

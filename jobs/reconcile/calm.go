@@ -68,7 +68,7 @@ func (l *Loop) rest(appID string, found calmApp) {
 	if !fresh || mark != found.mark || l.Desired.Changes(appID) != found.changes {
 		return
 	}
-	found.until = time.Now().Add(calmLeast + rand.N(calmMost-calmLeast))
+	found.until = time.Now().Add(calmLeast + rand.N(calmMost-calmLeast)) //nolint:gosec // jitter, no secret
 	l.calm.mu.Lock()
 	defer l.calm.mu.Unlock()
 	l.calm.apps[appID] = found

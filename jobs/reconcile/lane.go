@@ -203,7 +203,7 @@ func (l *lane) failed(appID, request string, err error) time.Duration {
 	l.failures[appID] = failure{passes: f.passes + 1, text: err.Error()}
 	l.mu.Unlock()
 
-	pause = pause/2 + rand.N(pause/2)
+	pause = pause/2 + rand.N(pause/2) //nolint:gosec // jitter, no secret
 	level := hclog.Warn
 	switch {
 	case known:

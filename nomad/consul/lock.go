@@ -155,7 +155,7 @@ func (l *Lock) Run(ctx context.Context) {
 		}
 		pause = lockRenew
 		if l.Acquire(ctx) != nil {
-			pause = lockRetry - rand.N(lockRetry/4)
+			pause = lockRetry - rand.N(lockRetry/4) //nolint:gosec // jitter, no secret
 		}
 	}
 }

@@ -2,6 +2,7 @@ package consul
 
 import (
 	"context"
+	"slices"
 
 	"github.com/hashicorp/consul/api"
 
@@ -16,12 +17,21 @@ func (c *Client) Foreign(ctx context.Context, name, installation string) (bool, 
 	if err != nil {
 		return false, translate("reading service "+name, err)
 	}
-	for _, e := range entries {
+	for _, e := range present(entries) {
 		if !owns(installation, e.Service.Meta) {
 			return true, nil
 		}
 	}
 	return false, nil
+}
+
+// present gives the entries that are of a service, without nulls: none must end the daemon.
+func present(entries []*api.ServiceEntry) []*api.ServiceEntry {
+	entries = slices.DeleteFunc(jobs.Present(entries), func(e *api.ServiceEntry) bool { return e.Service == nil })
+	for _, e := range entries {
+		e.Checks = jobs.Present(e.Checks)
+	}
+	return entries
 }
 
 func owns(installation string, meta map[string]string) bool {

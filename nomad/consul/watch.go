@@ -99,7 +99,7 @@ func (w *Watcher) Run(ctx context.Context) {
 			pause = minBackoff
 		}
 		w.log.Warn("lost sight of consul, will look again", "error", err, "pause", pause)
-		sleep(ctx, pause/2+rand.N(pause/2))
+		sleep(ctx, pause/2+rand.N(pause/2)) //nolint:gosec // jitter, no secret
 		pause = min(2*pause, maxBackoff)
 	}
 }
@@ -371,7 +371,7 @@ func (w *Watcher) takeEntries(service string, entries []*api.ServiceEntry) map[s
 		delete(w.passing, alloc)
 		changed[alloc] = jobs.Health{}
 	}
-	for _, e := range entries {
+	for _, e := range present(entries) {
 		if alloc := allocOf(e.Service.ID); alloc != "" {
 			w.join(alloc, service)
 			w.passing[alloc] = e.Checks.AggregatedStatus() == api.HealthPassing

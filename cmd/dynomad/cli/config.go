@@ -113,7 +113,7 @@ func configSet(ctx context.Context, c *call, args []string) error {
 func (c *call) readVars(name string) (map[string]string, error) {
 	from := c.in
 	if name != "-" {
-		f, err := os.Open(name)
+		f, err := os.Open(name) //nolint:gosec // the user names the file
 		if err != nil {
 			return nil, usage("%w", err)
 		}

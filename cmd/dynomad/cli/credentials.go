@@ -70,7 +70,7 @@ func loadCredentials(getenv func(string) string) (saved target, path string, err
 	if err != nil {
 		return saved, "", nil //nolint:nilerr // no folder, no file
 	}
-	text, err := os.ReadFile(path)
+	text, err := os.ReadFile(path) //nolint:gosec // the user's own file of credentials
 	if errors.Is(err, os.ErrNotExist) {
 		return saved, path, nil
 	}
