@@ -3,6 +3,7 @@
 GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LINT    := v2.15.0
+VULN    := v1.9.0
 PKGS    := ./...
 TAGS    := integration,clients,fixture,release
 
@@ -58,6 +59,15 @@ bin/golangci-lint: Makefile
 	@GOBIN=$(CURDIR)/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT)
 	@touch $@
 
+.PHONY: audit
+audit: bin/golangci-lint bin/govulncheck ## gosec, and known vulnerabilities in what is called (GOVULNDB=file:///… for a copy of their database)
+	$(GO) test -tags audit -count=1 -run Audit .
+	@tools/audit.sh
+
+bin/govulncheck: Makefile
+	@GOBIN=$(CURDIR)/bin $(GO) install golang.org/x/vuln/cmd/govulncheck@$(VULN)
+	@touch $@
+
 .PHONY: fmt
 fmt: bin/golangci-lint ## format the code
 	bin/golangci-lint fmt $(PKGS)
@@ -110,7 +120,7 @@ upgrade-fixture: setup tools ## with VERSION=…: write testdata/upgrade/VERSION
 	DYNOMAD_TEST_FIXTURE=$(VERSION) $(GO) test -tags integration,fixture -count=1 -timeout 10m -run '^TestUpgradeFixture$$' -v ./cmd/dynomad
 
 .PHONY: fuzz
-fuzz: ## each fuzz test for a minute
+fuzz: ## each fuzz test for a minute; what is found stays in testdata/fuzz as a test
 	@for pkg in $$($(GO) list $(PKGS)); do for f in $$($(GO) test $$pkg -list '^Fuzz' | grep ^Fuzz); do \
 		$(GO) test $$pkg -run '^$$' -fuzz "^$$f$$" -fuzztime 1m || exit 1; done; done
 

@@ -89,10 +89,10 @@ func ParseImage(field, s string) (string, error) {
 	named, err := reference.ParseNormalizedNamed(ref)
 	if err != nil {
 		// The library's text may repeat what was sent; it names no secret, since user and password are refused above.
-		return "", Invalidf(field, "The %s %s is no image reference: %s.", field, quoted(s), err)
+		return "", Invalidf(field, "The %s %s is no image reference: %s.", field, quoted(s), clip(err.Error()))
 	}
 	if reference.IsNameOnly(named) {
-		return "", Invalidf(field, "No tag for the image was given. Add one, such as %s:1.0, or a digest.", ref)
+		return "", Invalidf(field, "No tag for the image was given. Add one, such as %s:1.0, or a digest.", clip(ref))
 	}
 	return reference.FamiliarString(named), nil
 }

@@ -17,7 +17,7 @@ func ParseSchedule(expr string) (cron.Schedule, error) {
 	parser := cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow)
 	s, err := parser.Parse(expr)
 	if err != nil {
-		return nil, Invalidf("schedule", "The schedule %s is not five fields of cron: %s.", quoted(expr), err)
+		return nil, Invalidf("schedule", "The schedule %s is not five fields of cron: %s.", quoted(expr), clip(err.Error()))
 	}
 	return s, nil
 }
