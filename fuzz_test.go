@@ -1,6 +1,10 @@
 package dynomad_test
 
 import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -101,4 +105,32 @@ func FuzzNames(f *testing.F) {
 			t.Errorf("%q is taken for a type", text)
 		}
 	})
+}
+
+var fuzzFunction = regexp.MustCompile(`(?m)^func (Fuzz\w+)`)
+
+// TestFuzzDocumented wants every fuzz test in the table of docs/security.md.
+func TestFuzzDocumented(t *testing.T) {
+	t.Parallel()
+	table, err := os.ReadFile("docs/security.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	err = filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") || strings.HasSuffix(path, "_cluster_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, m := range fuzzFunction.FindAllSubmatch(text, -1) {
+			found++
+			if !strings.Contains(string(table), "| "+string(m[1])+" (`"+filepath.ToSlash(filepath.Dir(path))+"`)") {
+				t.Errorf("docs/security.md says nothing of %s in %s", m[1], path)
+			}
+		}
+		return err
+	})
+	if err != nil || found < 30 {
+		t.Errorf("%d fuzz tests, %v", found, err)
+	}
 }

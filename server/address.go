@@ -37,20 +37,27 @@ func (s *Server) addressOf(r *http.Request) string {
 	if err != nil {
 		return r.RemoteAddr // of no network: a test's
 	}
-	addr := sender.Addr().Unmap().WithZone("")
-	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	for _, hop := range slices.Backward(hops) {
-		next, err := netip.ParseAddr(strings.TrimSpace(hop))
-		if err != nil || !s.isProxy(addr) {
-			break
-		}
-		addr = next.Unmap().WithZone("")
-	}
+	addr := s.askedFor(sender.Addr().Unmap().WithZone(""), r.Header)
 	const subscriber = 64
 	if addr.Is6() {
 		return netip.PrefixFrom(addr, subscriber).Masked().String()
 	}
 	return addr.String()
+}
+
+// askedFor gives whom a sender asks for: itself, unless it is a proxy that names somebody, who may be a proxy again.
+func (s *Server) askedFor(sender netip.Addr, header http.Header) netip.Addr {
+	if !s.isProxy(sender) {
+		return sender
+	}
+	for _, hop := range slices.Backward(strings.Split(strings.Join(header.Values("X-Forwarded-For"), ","), ",")) {
+		next, err := netip.ParseAddr(strings.TrimSpace(hop))
+		if err != nil || !s.isProxy(sender) {
+			break
+		}
+		sender = next.Unmap().WithZone("")
+	}
+	return sender
 }
 
 func (s *Server) isProxy(addr netip.Addr) bool {
