@@ -244,7 +244,7 @@ func TestServeHTTP_close(t *testing.T) {
 	for _, deaf := range []bool{false, true} {
 		t.Run(map[bool]string{false: "hears", true: "deaf"}[deaf], func(t *testing.T) {
 			t.Parallel()
-			a, address := &app{log: hclog.NewNullLogger()}, closedPort(t)
+			a, address := &app{log: hclog.NewNullLogger(), config: &Config{}}, closedPort(t)
 			begun, release := make(chan struct{}), make(chan struct{})
 			defer close(release)
 			handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
