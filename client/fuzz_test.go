@@ -31,9 +31,20 @@ func FuzzAnswers(f *testing.F) {
 		retry  string
 		body   string
 	}{
-		{200, "", `[{"id":"x","name":"web.1","release":{"version":2},"created_at":"2026-01-02T03:04:05.000Z"}]`}, {200, "", `{}`}, {200, "", `null`}, {200, "", `[null]`}, {200, "", ``},
-		{204, "", ``}, {302, "", `<html>`}, {401, "", `{"id":"unauthorized","message":"no"}`}, {422, "", `{"id":"invalid_params","message":"x","field":7}`},
-		{429, "99999999999999999999", `{"id":1}`}, {503, "-1", "\xff\xfe\x00"}, {500, "", strings.Repeat("x", 1000)}, {200, "", `{"created_at":"yesterday"}`}, {100, "", `{"quantity":1e99}`},
+		{200, "", `[{"id":"x","name":"web.1","release":{"version":2},"created_at":"2026-01-02T03:04:05.000Z"}]`},
+		{200, "", `{}`},
+		{200, "", `null`},
+		{200, "", `[null]`},
+		{200, "", ``},
+		{204, "", ``},
+		{302, "", `<html>`},
+		{401, "", `{"id":"unauthorized","message":"no"}`},
+		{422, "", `{"id":"invalid_params","message":"x","field":7}`},
+		{429, "99999999999999999999", `{"id":1}`},
+		{503, "-1", "\xff\xfe\x00"},
+		{500, "", strings.Repeat("x", 1000)},
+		{200, "", `{"created_at":"yesterday"}`},
+		{100, "", `{"quantity":1e99}`},
 	} {
 		f.Add(seed.status, seed.retry, seed.body)
 	}

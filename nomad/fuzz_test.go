@@ -62,10 +62,10 @@ func lookAround(f *follower) {
 		f.Job("default", id)
 		f.Releases("default", id)
 	}
-	f.View.Dynos(dynomad.AppState{App: dynomad.App{ID: "a1", Name: "fix-default"}}, now)
+	f.Dynos(dynomad.AppState{App: dynomad.App{ID: "a1", Name: "fix-default"}}, now)
 	f.StaleFor(now)
 	f.Forget(now.Add(24 * time.Hour))
-	f.View.Dynos(dynomad.AppState{App: dynomad.App{ID: "a1", Name: "fix-default"}}, now)
+	f.Dynos(dynomad.AppState{App: dynomad.App{ID: "a1", Name: "fix-default"}}, now)
 }
 
 // FuzzEvents has Nomad's event stream say anything, after a proper list, and answer anything to what is asked then. The watcher ends with an

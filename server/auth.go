@@ -75,4 +75,3 @@ func (s *Server) limit(w http.ResponseWriter, tokenID string, rt route) error {
 	}
 	return nil
 }
-

@@ -105,7 +105,7 @@ func FuzzRoutes(f *testing.F) {
 		ex := examples[rt.Method+" "+rt.Path]
 		path, query, _ := strings.Cut(ex.path, "?")
 		f.Add(uint8(i), uint8(0), "", fuzzKeys(rt.Path, path), query, "Accept: application/vnd.heroku+json; version=3\nRange: name ..; max=2", ex.body) //nolint:gosec // there are fewer
-		f.Add(uint8(i), uint8(i), "", "%00/%2F", "tail=1&lines=1&tty=2&secret=x", "Content-Type: text/plain; charset=latin1\nRange: ]..[", `[`)          //nolint:gosec // as above
+		f.Add(uint8(i), uint8(i), "", "%00/%2F", "tail=1&lines=1&tty=2&secret=x", "Content-Type: text/plain; charset=latin1\nRange: ]..[", `[`)         //nolint:gosec // as above
 	}
 	f.Add(uint8(1), uint8(7), "BREW", "..", "%", "Authorization: Basic ::\nUpgrade: websocket\nConnection: upgrade\nSec-WebSocket-Version: 13\nSec-WebSocket-Key: x", `null`)
 	kept := &lasting{TB: f, dir: f.TempDir()}

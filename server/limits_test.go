@@ -115,7 +115,7 @@ func TestTokenStreams(t *testing.T) {
 	w.hub.more = make(chan dynomad.LogLine)
 	srv := httptest.NewServer(w.handler)
 	t.Cleanup(srv.Close)
-	open := func(token, path string) (*http.Response, context.CancelFunc) {
+	open := func(token, path string) (status int, retry string, leave context.CancelFunc) {
 		t.Helper()
 		ctx, cancel := context.WithCancel(t.Context())
 		t.Cleanup(cancel)
@@ -129,29 +129,29 @@ func TestTokenStreams(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = resp.Body.Close() })
-		return resp, cancel
+		return resp.StatusCode, resp.Header.Get("Retry-After"), cancel
 	}
 	const tail = "/apps/api-default/logs?tail=1"
 	session := w.must(201, "POST", "/apps/api-default/log-sessions", `{"tail":true}`).object(t)["logplex_url"].(string)
-	first, leave := open(rootToken, tail)
-	second, _ := open("", strings.TrimPrefix(session, "https://dynomad.example"))
-	third, _ := open(rootToken, tail)
-	if first.StatusCode != 200 || second.StatusCode != 200 || third.StatusCode != 429 || third.Header.Get("Retry-After") != "10" {
-		t.Errorf("answered %d, %d, %d with Retry-After %q", first.StatusCode, second.StatusCode, third.StatusCode, third.Header.Get("Retry-After"))
+	first, _, leave := open(rootToken, tail)
+	second, _, _ := open("", strings.TrimPrefix(session, "https://dynomad.example"))
+	third, retry, _ := open(rootToken, tail)
+	if first != 200 || second != 200 || third != 429 || retry != "10" {
+		t.Errorf("answered %d, %d, %d with Retry-After %q", first, second, third, retry)
 	}
 	w.terminalRefused()
-	if resp, _ := open(tokenFor(dynomad.ScopeReadProtected, "any"), tail); resp.StatusCode != 200 {
-		t.Errorf("another token: %d", resp.StatusCode)
+	if status, _, _ := open(tokenFor(dynomad.ScopeReadProtected, "any"), tail); status != 200 {
+		t.Errorf("another token: %d", status)
 	}
 	leave()
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		resp, stop := open(rootToken, tail)
-		if resp.StatusCode == 200 {
+		status, _, stop := open(rootToken, tail)
+		if status == 200 {
 			break
 		}
 		stop()
 		if time.Now().After(end) {
-			t.Fatalf("after one has left: %d", resp.StatusCode)
+			t.Fatalf("after one has left: %d", status)
 		}
 	}
 }

@@ -18,7 +18,9 @@ type tokenStreams struct {
 // streamRetry is when a token that has too many streams may try again: nobody knows when one of them ends.
 const streamRetry = 10 * time.Second
 
-func newTokenStreams(most int) *tokenStreams { return &tokenStreams{most: most, open: map[string]int{}} }
+func newTokenStreams(most int) *tokenStreams {
+	return &tokenStreams{most: most, open: map[string]int{}}
+}
 
 // enter adds a stream of a token, until leave.
 func (t *tokenStreams) enter(tokenID string) (leave func(), err error) {

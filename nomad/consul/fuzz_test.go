@@ -19,8 +19,16 @@ func FuzzChecks(f *testing.F) {
 	check := `[{"Node":"n1","ServiceID":"_nomad-task-` + one + `-group-web-x-http","ServiceName":"x","Status":"critical","Output":"no\nanswer"}]`
 	entry := `[{"Node":{"Node":"n1"},"Service":{"ID":"_nomad-task-` + one + `-group-web-x-http"},"Checks":[{"Status":"passing"}]}]`
 	for _, seed := range [][2]string{
-		{check, entry}, {"[]", "[]"}, {"null", "null"}, {"[null]", "[null]"}, {check, `[{}]`}, {check, `[{"Service":null,"Checks":[null]}]`}, {"{}", "7"}, {"", ""},
-		{`[{"Node":"n1","Status":"critical"},` + check[1:], entry}, {`[{"ServiceID":"_nomad-task-x-y"}]`, `[{"Service":{"ID":""}}]`},
+		{check, entry},
+		{"[]", "[]"},
+		{"null", "null"},
+		{"[null]", "[null]"},
+		{check, `[{}]`},
+		{check, `[{"Service":null,"Checks":[null]}]`},
+		{"{}", "7"},
+		{"", ""},
+		{`[{"Node":"n1","Status":"critical"},` + check[1:], entry},
+		{`[{"ServiceID":"_nomad-task-x-y"}]`, `[{"Service":{"ID":""}}]`},
 	} {
 		f.Add(seed[0], seed[1])
 	}

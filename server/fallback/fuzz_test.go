@@ -11,8 +11,13 @@ import (
 // FuzzPages has a visitor ask anything of any host. The pages say nothing of the platform's insides, and repeat nothing that could be markup.
 func FuzzPages(f *testing.F) {
 	for _, seed := range [][4]string{
-		{"GET", "down-default.apps.test", "/", "text/html"}, {"HEAD", "new-default.apps.test:80", "/a?b=<script>", "application/json"}, {"POST", "zero-default.apps.test", "/", "*/*;q=0"},
-		{"OPTIONS", "nothere-default.apps.test", "*", ""}, {"BREW", "broken-default.apps.test", "//x", "text/html;q=x"}, {"GET", "<b>.apps.test", "/", "a/b;c=\"\\"}, {"GET", "", "/", "\x00"},
+		{"GET", "down-default.apps.test", "/", "text/html"},
+		{"HEAD", "new-default.apps.test:80", "/a?b=<script>", "application/json"},
+		{"POST", "zero-default.apps.test", "/", "*/*;q=0"},
+		{"OPTIONS", "nothere-default.apps.test", "*", ""},
+		{"BREW", "broken-default.apps.test", "//x", "text/html;q=x"},
+		{"GET", "<b>.apps.test", "/", "a/b;c=\"\\"},
+		{"GET", "", "/", "\x00"},
 	} {
 		f.Add(seed[0], seed[1], seed[2], seed[3])
 	}
