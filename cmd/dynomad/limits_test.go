@@ -5,8 +5,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -54,6 +56,29 @@ func TestLimits(t *testing.T) {
 	}
 	if now := a.holds(); now.files > before.files+3 {
 		t.Errorf("with 20 connections it has %d files open, and had %d", now.files, before.files)
+	}
+}
+
+// timed remembers the deadlines of an answer.
+type timed struct {
+	*httptest.ResponseRecorder
+	read, write time.Time
+}
+
+func (d *timed) SetReadDeadline(at time.Time) error { d.read = at; return nil }
+
+func (d *timed) SetWriteDeadline(at time.Time) error { d.write = at; return nil }
+
+// TestMetrics_deadlines asks the listener of its own, which has no adapter: nobody holds a connection by not reading.
+func TestMetrics_deadlines(t *testing.T) {
+	t.Parallel()
+	handler := newMetrics().alone()
+	for method, status := range map[string]int{http.MethodGet: 200, http.MethodPost: 405} {
+		d := &timed{ResponseRecorder: httptest.NewRecorder()}
+		handler.ServeHTTP(d, httptest.NewRequestWithContext(t.Context(), method, "/metrics", nil))
+		if d.Code != status || time.Until(d.read) <= 0 || time.Until(d.write) <= 0 || time.Until(d.write) > time.Minute {
+			t.Errorf("%s: %d, read until %s, write until %s", method, d.Code, d.read, d.write)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -185,9 +186,16 @@ func (m *metrics) handlerIf(served bool) http.Handler {
 	return m.handler()
 }
 
+// metricsTime is how long a request for the metrics alone may take, its sender's and its reader's slowness included.
+const metricsTime = 30 * time.Second
+
 // alone serves /metrics and nothing else, for an address of its own.
 func (m *metrics) alone() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", m.handler())
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		control, end := http.NewResponseController(w), time.Now().Add(metricsTime)
+		_ = errors.Join(control.SetReadDeadline(end), control.SetWriteDeadline(end)) // writers without deadlines have none
+		mux.ServeHTTP(w, r)
+	})
 }
