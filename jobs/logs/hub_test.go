@@ -69,6 +69,20 @@ func TestHub_looksAgain(t *testing.T) {
 	})
 }
 
+// TestHub_justBegun reads the lines of a dyno that began, and even ended, a moment before anybody read.
+func TestHub_justBegun(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, logs.Limits{}, "web.1")
+		defer w.close()
+		w.scale("web.1", "run.1001")
+		w.write("run.1001", "hello")
+		w.change(func() { w.ended["run.1001"] = true; w.dynos[1].State = dynomad.StateStopped })
+		time.Sleep(time.Second)
+		w.read(dynomad.LogOptions{Lines: 10}).want(t, "app[run.1001]: hello")
+	})
+}
+
 // TestHub_makesRoom reads one app after another with room for one: what nobody reads any more makes room.
 func TestHub_makesRoom(t *testing.T) {
 	t.Parallel()

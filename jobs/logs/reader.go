@@ -126,3 +126,12 @@ func (f *feed) lineID(number uint64) string { return fmt.Sprintf("%s-%d", f.id, 
 
 // sinceOpen reports whether something is of the feed's own time, by clocks that may differ a little.
 func (f *feed) sinceOpen(at time.Time) bool { return at.After(f.opened.Add(-clockSkew)) }
+
+// isNews reports whether nothing of an output was there before. What the first look finds was, unless it certainly began later: else who
+// reads a moment after a dyno has begun would not see what it wrote.
+func (f *feed) isNews(o Output) bool {
+	if f.isReady() {
+		return f.whole || f.sinceOpen(o.Began)
+	}
+	return f.whole || o.Began.After(f.opened)
+}

@@ -43,7 +43,7 @@ func newSource(f *feed, o Output, share int) *source {
 		lines:  f.origin(dynomad.LogApp, o.DynoID, o.Name, o.Proc, o.Type),
 		events: f.origin(dynomad.LogPlatform, o.DynoID, o.Name, o.Proc, o.Type),
 	}
-	if f.whole || f.sinceOpen(o.Began) { // all of it is news
+	if f.isNews(o) {
 		s.placed = true
 		s.once.Do(func() { close(s.tailed) })
 	}
@@ -149,7 +149,7 @@ func (s *source) tryTail(ctx context.Context, o Output) error {
 		return err
 	}
 	s.mu.Lock()
-	s.placed, s.position, s.complete = true, position, o.Ended
+	s.placed, s.position, s.complete = true, position, o.Ended && !s.feed.sinceOpen(o.Began) // what was written last may be on its way
 	s.mu.Unlock()
 	s.feed.publish(s.entries(lines, true))
 	s.once.Do(func() { close(s.tailed) })
