@@ -80,7 +80,7 @@ func (b *bridge) serve(ctx context.Context, conn *websocket.Conn, stop <-chan st
 		case <-talking.Done():
 		}
 	})
-	code, err := talk(talking, b.terminal(ctx, tty), func(d dynomad.Dyno) { b.report(ctx, d) })
+	code, err := talk(talking, b.terminal(ctx, talking, tty), func(d dynomad.Dyno) { b.report(ctx, d) })
 	close(b.done)
 	if err == nil {
 		b.exited(ctx, talking, code)
@@ -209,10 +209,10 @@ func (b *bridge) ping(ctx context.Context) error {
 	return b.conn.Ping(ctx)
 }
 
-// terminal is the client as the command sees it. What is put out is sent until ctx ends.
-func (b *bridge) terminal(ctx context.Context, tty bool) dynomad.Terminal {
+// terminal is the client as the command sees it. What is put out is sent until ctx ends; input comes while they talk.
+func (b *bridge) terminal(ctx, talking context.Context, tty bool) dynomad.Terminal {
 	return dynomad.Terminal{
-		TTY: tty, Sizes: b.sizes, Stdin: &bridgeInput{b, ctx.Done()},
+		TTY: tty, Sizes: b.sizes, Stdin: &bridgeInput{b, talking.Done()},
 		Stdout: sender(func(p []byte) error { return b.send(ctx, serverFrame{Stdout: &outputFrame{p}}) }),
 		Stderr: sender(func(p []byte) error { return b.send(ctx, serverFrame{Stderr: &outputFrame{p}}) }),
 	}
