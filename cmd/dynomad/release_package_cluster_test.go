@@ -50,7 +50,7 @@ func installDebian(tb testing.TB) debian {
 		}
 	})
 	start := time.Now()
-	command(tb, nil, "unshare", "--mount", "debootstrap", "--variant=minbase", "bookworm", b.root, "http://deb.debian.org/debian")
+	command(tb, nil, "unshare", "--mount", "debootstrap", "--variant=minbase", "bookworm", b.root) // from the mirror that debootstrap knows
 	tb.Logf("a Debian in %s", time.Since(start).Round(time.Second))
 	if err := os.Chmod(dir, 0o755); err != nil { // others than root must get through
 		tb.Fatal(err)
