@@ -247,14 +247,19 @@ func (a *app) startBackground(ctx context.Context) {
 
 // forget drops from the view what has ended so long ago that nobody is shown it.
 func (a *app) forget(ctx context.Context) {
-	tick := time.NewTicker(forgetInterval)
+	every(ctx, forgetInterval, func() { a.view.Forget(time.Now()) })
+}
+
+// every does something at an interval, until ctx ends.
+func every(ctx context.Context, interval time.Duration, do func()) {
+	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			a.view.Forget(time.Now())
+			do()
 		}
 	}
 }

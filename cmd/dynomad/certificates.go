@@ -48,18 +48,7 @@ func (c *certificates) load() error {
 }
 
 // run looks again and again until ctx ends.
-func (c *certificates) run(ctx context.Context) {
-	tick := time.NewTicker(certificateInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			c.look()
-		}
-	}
-}
+func (c *certificates) run(ctx context.Context) { every(ctx, certificateInterval, c.look) }
 
 // look takes what the files have, if it is new and good. What is not good is refused only when it stays: the two files are not written at the
 // same instant.

@@ -28,16 +28,21 @@ func (w *world) listed() {
 	w.view.Variables("default", paths)
 }
 
+// rest deploys an app and has the loop come to rest about it.
+func (w *world) rest() {
+	w.deploy("1")
+	w.start()
+	w.settle()
+	w.listed()
+	w.settle()
+	time.Sleep(2 * reconcile.Interval)
+	synctest.Wait()
+}
+
 // TestLoop_calm looks at an app that is as it should be: once, and then not again until something changes that could matter.
 func TestLoop_calm(t *testing.T) {
 	inWorld(t, func(w *world) {
-		w.deploy("1")
-		w.start()
-		w.settle()
-		w.listed()
-		w.settle()
-		time.Sleep(2 * reconcile.Interval)
-		synctest.Wait()
+		w.rest()
 		w.running("1", "good:1", 1)
 		idle := func(what string) int {
 			t.Helper()
@@ -86,13 +91,7 @@ func TestLoop_calm(t *testing.T) {
 // TestLoop_calmEnds looks at an app again after a while in which nothing is known to have changed.
 func TestLoop_calmEnds(t *testing.T) {
 	inWorld(t, func(w *world) {
-		w.deploy("1")
-		w.start()
-		w.settle()
-		w.listed()
-		w.settle()
-		time.Sleep(2 * reconcile.Interval)
-		synctest.Wait()
+		w.rest()
 		before := w.reads()
 		time.Sleep(time.Hour)
 		synctest.Wait()

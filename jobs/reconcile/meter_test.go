@@ -97,13 +97,7 @@ func TestMeter_passes(t *testing.T) {
 // TestMeter_calm tells a look that was left out from one that was made.
 func TestMeter_calm(t *testing.T) {
 	inWorld(t, func(w *world) {
-		w.deploy("1")
-		w.start()
-		w.settle()
-		w.listed()
-		w.settle()
-		time.Sleep(2 * reconcile.Interval)
-		synctest.Wait()
+		w.rest()
 		passes := func(change func()) []reconcile.Pass {
 			t.Helper()
 			w.meter.mu.Lock()
