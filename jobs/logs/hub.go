@@ -42,6 +42,7 @@ const (
 	minLook   = 100 * time.Millisecond // between two looks
 	openTime  = 3 * time.Second        // readers wait for so long for what was there before
 	clockSkew = 2 * time.Second
+	settling  = 700 * time.Millisecond // what a process wrote last takes so long to reach its file: Nomad writes each 100 ms, Docker's driver may be late
 )
 
 // Config is what a Hub needs.

@@ -83,6 +83,24 @@ func TestHub_justBegun(t *testing.T) {
 	})
 }
 
+// TestHub_justEnded reads, without tail, the lines of a dyno that has ended this moment: its last is on its way to Nomad's file.
+func TestHub_justEnded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, logs.Limits{}, "run.1001")
+		defer w.close()
+		w.change(func() {
+			w.ended["run.1001"], w.endedAt["run.1001"] = true, time.Now()
+			w.dynos[0].State = dynomad.StateStopped
+		})
+		late := time.AfterFunc(300*time.Millisecond, func() { w.write("run.1001", "bye") })
+		defer late.Stop()
+		c := w.read(dynomad.LogOptions{Lines: 10})
+		time.Sleep(time.Second)
+		c.want(t, "app[run.1001]: bye")
+	})
+}
+
 // TestHub_makesRoom reads one app after another with room for one: what nobody reads any more makes room.
 func TestHub_makesRoom(t *testing.T) {
 	t.Parallel()

@@ -18,6 +18,7 @@ type Output struct {
 	Type      string
 	Began     time.Time // all that it has written it wrote since then
 	Ended     bool      // nothing is written any more
+	EndedAt   time.Time // by the node's clock, or zero
 }
 
 // Picture is an app at one moment.

@@ -138,6 +138,9 @@ func (s *source) tail(ctx context.Context, o Output) bool {
 }
 
 func (s *source) tryTail(ctx context.Context, o Output) error {
+	if o.Ended {
+		sleep(ctx, min(settling, o.EndedAt.Add(settling).Sub(s.feed.hub.Now())))
+	}
 	select {
 	case s.feed.hub.tails <- struct{}{}:
 		defer func() { <-s.feed.hub.tails }()

@@ -31,6 +31,7 @@ type world struct {
 	dynos    []dynomad.Dyno
 	ended    map[string]bool      // by dyno
 	began    map[string]time.Time // by dyno
+	endedAt  map[string]time.Time // by dyno
 	audits   []dynomad.Audit
 	written  map[string][]string // by dyno
 	before   map[string]int      // how many of them were there before the first reader
@@ -44,7 +45,7 @@ type world struct {
 func start(t *testing.T, limits logs.Limits, dynos ...string) *world {
 	t.Helper()
 	w := &world{
-		t: t, ended: map[string]bool{}, began: map[string]time.Time{}, written: map[string][]string{}, before: map[string]int{}, follows: map[string]int{},
+		t: t, ended: map[string]bool{}, endedAt: map[string]time.Time{}, began: map[string]time.Time{}, written: map[string][]string{}, before: map[string]int{}, follows: map[string]int{},
 		changed: make(chan struct{}),
 	}
 	w.scale(dynos...)
@@ -126,6 +127,7 @@ func (w *world) Look(context.Context, string) (logs.Picture, error) {
 	for _, d := range w.dynos {
 		p.Outputs = append(p.Outputs, logs.Output{
 			Alloc: "alloc-" + d.TypeN, DynoID: d.ID, Name: d.Name, Proc: d.TypeN, Type: d.Type, Began: w.began[d.TypeN], Ended: w.ended[d.TypeN],
+			EndedAt: w.endedAt[d.TypeN],
 		})
 	}
 	return p, nil

@@ -33,10 +33,18 @@ func (v *View) Outputs(state dynomad.AppState) (all []logs.Output, whole bool) {
 		}
 		all = append(all, logs.Output{
 			Alloc: id, Namespace: a.Namespace, Task: a.Group, DynoID: id, Proc: jobs.TypeN(a.Group, int(a.Index)), Type: a.Group,
-			Began: time.Unix(0, began), Ended: a.Ended(),
+			Began: time.Unix(0, began), Ended: a.Ended(), EndedAt: endOf(a),
 		})
 	}
 	return all, whole
+}
+
+// endOf gives when an allocation's process ended, or zero.
+func endOf(a jobs.Alloc) (at time.Time) {
+	if a.Ended() && a.Task.Finished != 0 {
+		at = time.Unix(0, a.Task.Finished)
+	}
+	return at
 }
 
 // endedRuns is of how many runs that have ended the output is shown, the newest: to look for it costs requests to Nomad.
@@ -52,14 +60,16 @@ func (v *View) runOutputs(state dynomad.AppState) (all []logs.Output) {
 		}
 		if o.Ended {
 			ended++
-			o.Alloc = cmp.Or(r.Ended.AllocID, r.AllocID)
+			o.Alloc, o.EndedAt = cmp.Or(r.Ended.AllocID, r.AllocID), r.Ended.At
 		}
 		a, known := v.sight(state.App, r).Alloc(r)
 		started := known && a.Task.Started != 0
 		if o.Alloc == "" || r.Attach || ended > endedRuns && o.Ended || !o.Ended && !started {
 			continue
 		}
-		o.Ended = o.Ended || known && a.Ended()
+		if known && a.Ended() {
+			o.Ended, o.EndedAt = true, cmp.Or(endOf(a), o.EndedAt)
+		}
 		all = append(all, o)
 	}
 	return all

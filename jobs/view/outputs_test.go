@@ -20,7 +20,7 @@ func TestOutputs(t *testing.T) {
 	s := newSeen()
 	running, ended, again, pulling := alloc("running", 0, 10), alloc("ended", 0, 10), alloc("again", 0, 10), alloc("pulling", 0, 10)
 	running.Task = jobs.TaskSummary{Started: 500}
-	ended.Client, ended.Index, ended.Task = api.AllocClientStatusComplete, 1, jobs.TaskSummary{Started: 600}
+	ended.Client, ended.Index, ended.Task = api.AllocClientStatusComplete, 1, jobs.TaskSummary{Started: 600, Finished: 900}
 	again.Created, again.Group, again.Task = 300, "worker", jobs.TaskSummary{Started: 700, Restarts: 2}
 	s.Reset(ns, jobs.Snapshot{
 		Jobs: []jobs.JobInfo{info(9)}, Contents: []jobs.VersionContent{content(0, 1)}, Allocs: []jobs.Alloc{running, ended, again, pulling},
@@ -29,7 +29,7 @@ func TestOutputs(t *testing.T) {
 	slices.SortFunc(got, func(a, b logs.Output) int { return cmp.Compare(a.Alloc, b.Alloc) })
 	want := []logs.Output{
 		{Alloc: "again", Namespace: ns, Task: "worker", DynoID: "again", Proc: "worker.1", Type: "worker", Began: time.Unix(0, 300)},
-		{Alloc: "ended", Namespace: ns, Task: "web", DynoID: "ended", Proc: "web.2", Type: "web", Began: time.Unix(0, 600), Ended: true},
+		{Alloc: "ended", Namespace: ns, Task: "web", DynoID: "ended", Proc: "web.2", Type: "web", Began: time.Unix(0, 600), Ended: true, EndedAt: time.Unix(0, 900)},
 		{Alloc: "running", Namespace: ns, Task: "web", DynoID: "running", Proc: "web.1", Type: "web", Began: time.Unix(0, 500)},
 	}
 	if diff := gocmp.Diff(want, got); diff != "" {
