@@ -2,6 +2,7 @@ package nomad
 
 import (
 	"context"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -30,13 +31,23 @@ func (w *Watcher) snapshot(ctx context.Context) (jobs.Snapshot, error) {
 		}
 	}
 	s.Jobs = list
-	if err := w.allocs(ctx, &s, owned); err != nil {
-		return s, err
-	}
-	if err := w.blocked(ctx, &s, owned); err != nil {
-		return s, err
-	}
-	return s, w.versions(ctx, &s, owned)
+	// The versions are read beside the lists: the pages of a list come one after the other, and Nomad and we take turns with each.
+	// A version that is registered meanwhile comes as an event, as the index is not above that of the list of jobs.
+	g, both := errgroup.WithContext(ctx)
+	var contents []jobs.VersionContent
+	g.Go(func() (err error) {
+		contents, err = w.versions(both, list, owned)
+		return err
+	})
+	g.Go(func() error {
+		if err := w.allocs(both, &s, owned); err != nil {
+			return err
+		}
+		return w.blocked(both, &s, owned)
+	})
+	err = g.Wait()
+	s.Contents = contents
+	return s, err
 }
 
 // allocs lists the allocations page by page, since what Nomad tells of each is many times what is kept. They come in the order in
@@ -90,11 +101,11 @@ func (w *Watcher) blocked(ctx context.Context, s *jobs.Snapshot, owned map[strin
 }
 
 // versions reads what the jobs' versions run: the lists do not tell.
-func (w *Watcher) versions(ctx context.Context, s *jobs.Snapshot, owned map[string]bool) error {
+func (w *Watcher) versions(ctx context.Context, list []jobs.JobInfo, owned map[string]bool) ([]jobs.VersionContent, error) {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(contentReaders)
-	found := make([][]jobs.VersionContent, len(s.Jobs))
-	for i, info := range s.Jobs {
+	found := make([][]jobs.VersionContent, len(list))
+	for i, info := range list {
 		if !owned[info.ID] {
 			continue
 		}
@@ -104,11 +115,6 @@ func (w *Watcher) versions(ctx context.Context, s *jobs.Snapshot, owned map[stri
 			return ignoreMissing(err)
 		})
 	}
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	for _, contents := range found {
-		s.Contents = append(s.Contents, contents...)
-	}
-	return nil
+	err := g.Wait()
+	return slices.Concat(found...), err
 }
