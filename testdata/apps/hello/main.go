@@ -89,19 +89,16 @@ func lines(ctx context.Context, args []string) int {
 	if errRate != nil || errCount != nil || rate < 0 {
 		return 2
 	}
-	pause := func() {}
-	if rate > 0 {
-		ticker := time.NewTicker(time.Second / time.Duration(rate))
-		defer ticker.Stop()
-		pause = func() { <-ticker.C }
-	}
+	start := time.Now()
 	for n := 1; n <= count && ctx.Err() == nil; n++ {
 		out := os.Stdout
 		if n%10 == 0 {
 			out = os.Stderr
 		}
 		fmt.Fprintf(out, "line %d at %d\n", n, time.Now().UnixNano())
-		pause()
+		if rate > 0 {
+			time.Sleep(time.Until(start.Add(time.Duration(n) * time.Second / time.Duration(rate))))
+		}
 	}
 	<-ctx.Done()
 	return 0
