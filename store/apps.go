@@ -107,9 +107,16 @@ func bury(ctx context.Context, tx *tx, id string) error {
 	return deleteAuthorizations(ctx, tx, `app_id = ?`, id)
 }
 
+// findApp finds an app that is not deleted by id or, failing that, full name. With an OR of the two SQLite would look through all apps: the
+// index of names has those that are not deleted alone.
+const findApp = `
+	SELECT id FROM apps WHERE id = ?1 AND deleted_at IS NULL
+	UNION ALL
+	SELECT id FROM apps WHERE name = ?1 AND deleted_at IS NULL`
+
 // appID finds an app that is not deleted by full name or id.
 func appID(ctx context.Context, tx *tx, key string) (string, error) {
-	id, err := one[string](ctx, tx, `SELECT id FROM apps WHERE (id = ?1 OR name = ?1) AND deleted_at IS NULL`, key)
+	id, err := one[string](ctx, tx, findApp, key)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", missing("app", key)
 	}

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"context"
+	"slices"
 	"strings"
 	"testing"
 
@@ -161,6 +163,26 @@ func TestDeleteApp_checkRefuses(t *testing.T) {
 	}, newAudit("app.delete"))
 	wantKind(t, err, dynomad.Forbidden)
 	if _, err := s.AppState(t.Context(), app.ID); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestFindApp_plan wants an app found by its keys: every request and every pass looks for one.
+func TestFindApp_plan(t *testing.T) {
+	t.Parallel()
+	err := newStore(t).read(t.Context(), func(ctx context.Context, tx *tx) error {
+		scan := func(r row) (detail string, err error) {
+			var id, parent, unused int
+			err = r.Scan(&id, &parent, &unused, &detail)
+			return detail, err
+		}
+		plan, err := list(ctx, tx, scan, "EXPLAIN QUERY PLAN "+findApp, "shop-default")
+		if len(plan) == 0 || slices.ContainsFunc(plan, func(detail string) bool { return strings.HasPrefix(detail, "SCAN") }) {
+			t.Errorf("SQLite looks through all apps: %q", plan)
+		}
+		return err
+	})
+	if err != nil {
 		t.Error(err)
 	}
 }
