@@ -19,6 +19,13 @@ const (
 	scaleDynos = 10
 )
 
+// scaleStarts is how often the daemon is started; the median counts.
+const scaleStarts = 3
+
+// scaleNoise is what two measurements of the same thing differ by on a machine that is shared with the simulated cluster and the clients: single
+// starts with 10,000 apps took 7.6 to 9.5 s.
+const scaleNoise = 1.25
+
 // What is wanted of a daemon with scaleApps apps.
 const (
 	scaleStart  = 3 * time.Second       // from its start to the first right answer
@@ -137,7 +144,14 @@ func measureScale(b *testing.B, apps int) figures {
 	b.Helper()
 	s := newScale(b, apps, scaleDynos)
 	var f figures
-	f.start = s.startBuilt()
+	var starts []time.Duration
+	for range scaleStarts {
+		if s.process != nil {
+			s.stop()
+		}
+		starts = append(starts, s.startBuilt())
+	}
+	f.start = median(starts)
 	s.settle()
 	f.quiet = s.load(scaleClients, 5*time.Second)
 	s.underChurn(&f)
@@ -222,15 +236,23 @@ func (f figures) judge(b *testing.B) {
 	}
 }
 
-// judgeGrowth fails the benchmark if anything grew more than the number of apps, or if what must not grow at all did.
+// judgeGrowth fails the benchmark if anything grew more than the number of apps, by more than two runs of the same differ, or if what must
+// not grow at all did.
 func (f figures) judgeGrowth(b *testing.B, small figures) {
 	b.Helper()
+	for what, grew := range map[string]float64{
+		"start":  f.start.Seconds() / small.start.Seconds(),
+		"memory": f.most / small.most,
+		"idle":   f.idle / max(small.idle, 0.001),
+	} {
+		fmt.Printf("  %s: %.1f times that with %d apps\n", what, grew, scaleApps)
+		if grew > scaleMore*scaleNoise {
+			b.Errorf("%s grew by %.1f, the apps by %d", what, grew, scaleMore)
+		}
+	}
 	for what, bad := range map[string]bool{
-		"the start grew more than the number of apps":  f.start.Seconds() > scaleMore*small.start.Seconds(),
-		"the memory grew more than the number of apps": f.most > scaleMore*small.most,
-		"the idle time grew more":                      f.idle > scaleMore*max(small.idle, 0.001),
-		"the requests of an idle daemon grew":          f.requestsNumber > small.requestsNumber+12,
-		"the view is too far behind":                   f.lag.quantile(1) > scaleLag,
+		"the requests of an idle daemon grew": f.requestsNumber > small.requestsNumber+12,
+		"the view is too far behind":          f.lag.quantile(1) > scaleLag,
 	} {
 		if bad {
 			b.Error(what)

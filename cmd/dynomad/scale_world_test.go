@@ -190,8 +190,10 @@ func (s *scale) start(path string, args ...string) time.Duration {
 	if err != nil {
 		s.tb.Fatal(err)
 	}
+	if s.process == nil {
+		s.tb.Cleanup(s.stop)
+	}
 	s.process = p
-	s.tb.Cleanup(s.stop)
 	last := s.apps[len(s.apps)-1]
 	s.await(2*time.Minute, last, func(list []scaleDyno) bool {
 		return len(list) == s.dynos && !slices.ContainsFunc(list, func(d scaleDyno) bool { return !d.Ready })
