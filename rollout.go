@@ -27,6 +27,7 @@ type Rollout struct {
 	StartedAt time.Time      `json:"started_at,omitzero"`
 	Troubles  []Trouble      `json:"troubles,omitempty"` // why it is being failed
 	Tries     int            `json:"tries,omitempty"`    // how often it was tried again
+	Mark      int            `json:"mark,omitempty"`     // what the job bears of that: it stays when a try has succeeded
 	RetryAt   time.Time      `json:"retry_at,omitzero"`  // when to try again; zero is never
 }
 

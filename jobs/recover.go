@@ -289,7 +289,7 @@ func (r *Recovered) noteGroups(groups []Group) {
 			r.note("%s runs release v%d, the app v%d, which it is brought to.", g.Type.Type, g.ReleaseVersion, r.State.Wanted.Version)
 		}
 		if g.Retry > 0 {
-			r.note("The first rollout of %s had failed and was being tried again.", g.Type.Type)
+			r.note("The first rollout of %s had failed and was tried again.", g.Type.Type)
 		}
 	}
 	if asleep {

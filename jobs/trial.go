@@ -16,7 +16,7 @@ const (
 
 // Rendering gives what an Input makes run, to be recorded with its register.
 func Rendering(in Input, w dynomad.Wanted, now time.Time) dynomad.Rollout {
-	r := dynomad.Rollout{ReleaseID: w.Wanted.ID, Version: w.Wanted.Version, StartedAt: now, Tries: tries(w)}
+	r := dynomad.Rollout{ReleaseID: w.Wanted.ID, Version: w.Wanted.Version, StartedAt: now, Tries: tries(w), Mark: retries(w)}
 	for _, g := range in.Groups {
 		r.Types = append(r.Types, dynomad.RenderedType{
 			TypeID: g.Type.ID, Type: g.Type.Type, Definition: g.Type.Definition(), Count: g.Count,
@@ -74,12 +74,16 @@ func tries(w dynomad.Wanted) int {
 }
 
 // retries gives the number in the groups' meta that makes Nomad place anew what failed: it never does so by itself after a
-// failed first deployment.
+// failed first deployment. Of a release that has succeeded it stays what it was: another number would replace dynos that are well.
 func retries(w dynomad.Wanted) int {
-	if !inPlace(w) {
-		return 0
+	r := w.Applied.Rollout
+	switch {
+	case inPlace(w):
+		return tries(w)
+	case w.Wanted != nil && r.ReleaseID == w.Wanted.ID:
+		return r.Mark
 	}
-	return tries(w)
+	return 0
 }
 
 // RetryPause gives the pause before the next try.

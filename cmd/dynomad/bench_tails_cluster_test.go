@@ -263,7 +263,8 @@ func (l lineLoad) running(ctx context.Context, app string) (*api.Allocation, err
 	}
 }
 
-// readLines reads until so many lines "line N at NANOSECONDS" have come, each once.
+// readLines reads until so many lines "line N at NANOSECONDS" have come. One may come twice: Docker's reader of its own files sometimes begins
+// anew, and then Nomad writes them twice.
 func readLines(from io.Reader, mark string, want int) (written, read time.Time, err error) {
 	lines := bufio.NewScanner(from)
 	seen := make([]bool, want+1)
@@ -277,8 +278,11 @@ func readLines(from io.Reader, mark string, want int) (written, read time.Time, 
 		}
 		number, at, _ := strings.Cut(rest, " at ")
 		n, err := strconv.Atoi(number)
-		if err != nil || n < 1 || n > want || seen[n] {
+		if err != nil || n < 1 || n > want {
 			return written, read, fmt.Errorf("the line %q should not come", lines.Text())
+		}
+		if seen[n] {
+			continue
 		}
 		seen[n] = true
 		if left--; n == 1 {

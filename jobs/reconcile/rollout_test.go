@@ -320,6 +320,7 @@ func TestRollout_firstFailsThenRuns(t *testing.T) {
 		synctest.Wait()
 		w.status("1", 1, dynomad.ReleaseSucceeded)
 		w.running("1", "bad:1", 1)
+		w.version(job1, 2) // the second try: what runs now is not replaced by the same without the number of tries
 	})
 }
 
