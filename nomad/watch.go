@@ -51,8 +51,9 @@ type Watcher struct {
 }
 
 // Doubt has the watcher begin anew at once. A half-open connection brings nothing and does not break: who has another reason to think that
-// it is one need not wait until it has been silent for too long.
+// it is one need not wait until it has been silent for too long. Connections that nobody uses now may be no better: they are closed.
 func (w *Watcher) Doubt() {
+	w.Client.api.Close()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.giveUp != nil {

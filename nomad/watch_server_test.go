@@ -241,7 +241,12 @@ func (f *follower) removed(id string) bool {
 // watch runs a watcher until the test ends.
 func watch(t *testing.T, s *standIn, silence time.Duration) *follower {
 	t.Helper()
-	client, err := New(&api.Config{Address: s.server.URL})
+	return watchAt(t, s.server.URL, silence)
+}
+
+func watchAt(t *testing.T, url string, silence time.Duration) *follower {
+	t.Helper()
+	client, err := New(&api.Config{Address: url})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -204,6 +204,21 @@ func TestWatcher_doubt(t *testing.T) {
 	}
 }
 
+// TestWatcher_doubtForgotten has a wire forget its connections, those too that nobody uses at that moment: none of them may be used again.
+func TestWatcher_doubtForgotten(t *testing.T) {
+	t.Parallel()
+	wire, err := nomadtest.NewWire(t.Context(), strings.TrimPrefix(newStandIn(t).server.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = wire.Close() })
+	f := watchAt(t, "http://"+wire.Addr(), 0)
+	synced(t, f, 1)
+	wire.Forget()
+	f.watcher.Doubt()
+	synced(t, f, 2)
+}
+
 // TestWatcher_neverAnswers opens a stream at a Nomad that accepts the request and says nothing.
 func TestWatcher_neverAnswers(t *testing.T) {
 	t.Parallel()

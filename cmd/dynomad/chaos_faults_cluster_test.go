@@ -181,13 +181,13 @@ func ofSteady(body string) error {
 // aStranger registers a job that is not ours, and gives what wants it untouched.
 func aStranger(tb testing.TB, nomad *nomadapi.Client) (untouched func()) {
 	tb.Helper()
-	job := nomadapi.NewServiceJob("faults-stranger", "faults-stranger", "global", 50).AddDatacenter("*").AddTaskGroup(
+	job := nomadapi.NewServiceJob("a-stranger", "a-stranger", "global", 50).AddDatacenter("*").AddTaskGroup(
 		nomadapi.NewTaskGroup("g", 0).AddTask(nomadapi.NewTask("t", "docker").SetConfig("image", "none")))
 	if _, _, err := nomad.Jobs().Register(job, nil); err != nil {
 		tb.Fatal(err)
 	}
 	read := func() *nomadapi.Job {
-		now, _, err := nomad.Jobs().Info("faults-stranger", nil)
+		now, _, err := nomad.Jobs().Info("a-stranger", nil)
 		if err != nil {
 			tb.Fatal(err)
 		}
@@ -199,7 +199,7 @@ func aStranger(tb testing.TB, nomad *nomadapi.Client) (untouched func()) {
 		if err := touched(before, read()); err != nil {
 			tb.Error(err)
 		}
-		if _, _, err := nomad.Jobs().Deregister("faults-stranger", true, nil); err != nil {
+		if _, _, err := nomad.Jobs().Deregister("a-stranger", true, nil); err != nil {
 			tb.Error(err)
 		}
 	}

@@ -5,6 +5,7 @@ package consul
 
 import (
 	"context"
+	"net/http"
 	"regexp"
 	"strings"
 	"time"
@@ -23,7 +24,8 @@ const (
 // Client is one Consul cluster, by way of one of its agents.
 type Client struct {
 	api   *api.Client
-	pings *api.Client // with connections of its own; see Ping
+	http  *http.Client // has api's connections
+	pings *api.Client  // with connections of its own; see Ping
 }
 
 // New makes a client. A nil config is read from the environment (CONSUL_HTTP_ADDR, CONSUL_HTTP_TOKEN …), as Consul's own
@@ -42,7 +44,7 @@ func New(config *api.Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{api: c, pings: pings}, nil
+	return &Client{api: c, http: config.HttpClient, pings: pings}, nil // NewClient has set it
 }
 
 // Ping asks whether Consul answers and has a leader. It has a connection that nobody else uses, so that it is as old as those that are

@@ -74,8 +74,10 @@ func (w *Watcher) Ask(service string) {
 	}
 }
 
-// Doubt has the watcher begin anew at once, for who has a reason to think that its connection is half-open.
+// Doubt has the watcher begin anew at once, for who has a reason to think that its connection is half-open. Connections that nobody uses now may
+// be no better: they are closed.
 func (w *Watcher) Doubt() {
+	w.client.http.CloseIdleConnections()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.giveUp != nil {
