@@ -82,6 +82,7 @@ golden: ## write the golden files anew and show what changed
 .PHONY: bench
 bench: setup tools build ## benchmarks: also of 100,000 dynos on a simulated cluster, and beside Nomad and Levant on a real one (20 minutes)
 	@tools/build.sh levant
+	@tools/wrk.sh
 	$(GO) test -run '^$$' -bench . -benchmem $(PKGS)
 	DYNOMAD_TEST_BENCH=1 $(GO) test -run '^$$' -bench Scale -benchtime 1x -timeout 20m ./cmd/dynomad
 	DYNOMAD_TEST_BENCH=1 $(GO) test -tags integration -run '^$$' -bench Cluster -benchtime 1x -timeout 25m ./cmd/dynomad

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -16,7 +15,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"text/tabwriter"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -170,41 +168,39 @@ func benchTargets(b *testing.B, d *daemon, app string) []target {
 }
 
 // measure gives what the targets do with so many clients, in rounds by turns so that what else the machine does falls on all,
-// and prints it.
-func measure(b *testing.B, targets []target, clients int) map[string]reading {
+// and prints the medians.
+func measure(b *testing.B, targets []target, clients int) map[string]*rounds {
 	b.Helper()
-	readings := map[string]reading{}
+	readings := map[string]*rounds{}
 	for range benchRounds {
 		for _, t := range targets {
-			r, err := hammer(b.Context(), t, clients, benchRound)
-			if err != nil {
-				b.Fatal(err)
+			if readings[t.name] == nil {
+				readings[t.name] = &rounds{}
 			}
-			readings[t.name] = readings[t.name].add(r)
+			readings[t.name].wrk(b.Context(), b, t, clients, benchRound)
 		}
 	}
-	var out bytes.Buffer
-	table := tabwriter.NewWriter(&out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	_, _ = fmt.Fprintf(table, "%d clients\trequests/s\tp50\tp99\tbytes\tof nomad\tof bare\t\n", clients)
+	rows := [][]string{{fmt.Sprintf("%d clients", clients), "requests/s", "p50", "p99", "of nomad", "of bare"}}
 	for _, t := range targets {
 		r := readings[t.name]
-		_, _ = fmt.Fprintf(table, "%s\t%.0f\t%s\t%s\t%d\t%.2f\t%.2f\t\n", t.name, r.perSecond(), r.quantile(0.5).Round(time.Microsecond),
-			r.quantile(0.99).Round(time.Microsecond), r.size, r.perSecond()/readings["nomad"].perSecond(), r.perSecond()/readings["bare"].perSecond())
+		rows = append(rows, []string{
+			t.name, fmt.Sprintf("%.0f", r.rate()), short(median(r.p50)), short(median(r.p99)),
+			fmt.Sprintf("%.2f", r.rate()/readings["nomad"].rate()), fmt.Sprintf("%.2f", r.rate()/readings["bare"].rate()),
+		})
 	}
-	_ = table.Flush() // to memory
-	fmt.Printf("%s\n", out.String())
+	fmt.Printf("%s\n", table(rows))
 	return readings
 }
 
 // judge fails the benchmark if the daemon is not as fast as wanted.
-func judge(b *testing.B, found *board, readings map[string]reading) {
+func judge(b *testing.B, found *board, readings map[string]*rounds) {
 	b.Helper()
 	ours, nomad, bare := readings["dynomad"], readings["nomad"], readings["bare"]
-	times := ours.perSecond() / nomad.perSecond()
+	times := ours.rate() / nomad.rate()
 	found.check(b, "GET dynos, requests/s of Nomad's", fmt.Sprintf("%.2f", times), fmt.Sprintf("at least %.1f", timesNomad), times >= timesNomad)
-	part := float64(ours.quantile(0.99)) / float64(nomad.quantile(0.99))
+	part := float64(median(ours.p99)) / float64(median(nomad.p99))
 	found.check(b, "GET dynos, p99 of Nomad's", fmt.Sprintf("%.2f", part), fmt.Sprintf("at most %.2f", partOfNomadP99), part <= partOfNomadP99)
-	part = ours.perSecond() / bare.perSecond()
+	part = ours.rate() / bare.rate()
 	found.check(b, "GET dynos, requests/s of a bare handler's", fmt.Sprintf("%.2f", part), fmt.Sprintf("at least %.1f", partOfBare), part >= partOfBare)
 }
 
