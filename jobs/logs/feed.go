@@ -34,6 +34,7 @@ type feed struct {
 	whole   bool // a picture was whole: outputs that come are new
 	origins map[string]*origin
 	sources map[string]*source // by allocation
+	told    map[string]bool    // allocations whose output was told to its end
 	events  events
 }
 
@@ -42,7 +43,7 @@ func newFeed(h *Hub, appID string) *feed {
 		hub: h, appID: appID, id: h.NewID(), opened: h.Now(),
 		ready: make(chan struct{}), look: make(chan struct{}, 1), gone: make(chan struct{}), changed: make(chan struct{}),
 		ring: ring{maxEntries: h.Limits.Lines, maxBytes: h.Limits.Bytes, first: 1}, early: []entry{},
-		origins: map[string]*origin{}, sources: map[string]*source{},
+		origins: map[string]*origin{}, sources: map[string]*source{}, told: map[string]bool{},
 	}
 }
 
@@ -204,6 +205,9 @@ func (f *feed) match(ctx context.Context, outputs []Output) {
 	for _, o := range outputs {
 		seen[o.Alloc] = true
 		s := f.sources[o.Alloc]
+		if s == nil && f.isPast(o) {
+			continue
+		}
 		if s == nil {
 			s = newSource(f, o, share)
 			f.sources[o.Alloc] = s
@@ -215,9 +219,24 @@ func (f *feed) match(ctx context.Context, outputs []Output) {
 			s.attend(ctx, true)
 			if s.isComplete() {
 				delete(f.sources, id)
+				f.tell(id)
 			}
 		}
 	}
+}
+
+// tell notes that an output was told to its end.
+func (f *feed) tell(alloc string) {
+	if len(f.told) > maxTold {
+		clear(f.told)
+	}
+	f.told[alloc] = true
+}
+
+// isPast reports whether an output that a picture shows for the first time, or again, is nothing that readers wait for: an event of an allocation
+// that has ended long ago brings it back.
+func (f *feed) isPast(o Output) bool {
+	return f.told[o.Alloc] || f.whole && o.Ended && !f.sinceOpen(o.Began)
 }
 
 // stop ends all following, and waits for it.
@@ -241,8 +260,11 @@ func (f *feed) origin(source dynomad.LogSource, dynoID, name, proc, kind string)
 	return o
 }
 
-// maxOrigins bounds what a feed that is read for weeks remembers.
-const maxOrigins = 1000
+// What a feed that is read for weeks remembers is bounded.
+const (
+	maxOrigins = 1000
+	maxTold    = 10_000
+)
 
 // canceled reports whether work ended because it was told to.
 func canceled(ctx context.Context, err error) bool {

@@ -101,6 +101,32 @@ func TestHub_justEnded(t *testing.T) {
 	})
 }
 
+// TestHub_comesBack has dynos that have ended come back into the picture, as by an event of their allocations: nothing is told again, neither of one
+// that was told, nor of one that had ended before anybody read.
+func TestHub_comesBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, logs.Limits{}, "web.1", "web.3")
+		defer w.close()
+		w.write("web.3", "long ago")
+		w.change(func() { w.whole, w.ended["web.3"] = true, true })
+		w.scale("web.1")
+		c := w.read(dynomad.LogOptions{Lines: 0, Tail: true, LogFilter: dynomad.LogFilter{Source: string(dynomad.LogApp)}})
+		time.Sleep(2 * time.Second)
+		w.scale("web.1", "web.2")
+		w.write("web.2", "hello")
+		time.Sleep(2 * time.Second)
+		w.change(func() { w.ended["web.2"] = true; w.dynos[1].State = dynomad.StateStopped })
+		time.Sleep(5 * time.Second)
+		w.scale("web.1")
+		time.Sleep(5 * time.Second)
+		w.scale("web.1", "web.2", "web.3")
+		time.Sleep(5 * time.Second)
+		c.want(t, "app[web.2]: hello")
+		c.leave()
+	})
+}
+
 // TestHub_makesRoom reads one app after another with room for one: what nobody reads any more makes room.
 func TestHub_makesRoom(t *testing.T) {
 	t.Parallel()
