@@ -46,7 +46,7 @@ func BenchmarkCluster(b *testing.B) {
 		b.Skip("run it with make bench")
 	}
 	found := &board{known: map[string]string{
-		"GET dynos, requests/s of Nomad's":           "a bare handler's are 6.3 to 7.9 times Nomad's here, see Lists of dynos",
+		"GET dynos, requests/s of Nomad's":           "a bare handler's are 6 to 8 times Nomad's here, see Lists of dynos",
 		"PATCH formation while Nomad schedules, p99": "the disk and the processors are Docker's meanwhile, see Writes",
 	}}
 	for _, part := range []struct {
