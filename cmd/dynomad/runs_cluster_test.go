@@ -125,19 +125,36 @@ func (d *daemon) checkRunLogs(app string, y runDyno) {
 	d.tb.Helper()
 	const tries = 3
 	for range tries {
-		status, text := get(d.tb, d.url+"/apps/"+app+"/logs?source=app&dyno="+y.Name, "Authorization", d.token)
-		if status == http.StatusOK && strings.HasSuffix(text, " app["+y.Name+"]: hi\n") && strings.Count(text, "\n") == 1 {
+		told, kept := d.runLogs(app, y)
+		if told {
 			return
 		}
-		onNomad := d.nomadAnswer("/v1/client/fs/logs/" + path.Base(y.NomadURL) + "?plain=true&type=stdout&task=" + y.Type)
-		if status != http.StatusOK || text != "" || string(onNomad) == "hi\n" {
-			d.tb.Errorf("the logs of %s are %d %q, Nomad has %q", y.Name, status, text, onNomad)
+		if kept == "hi\n" || d.tb.Failed() {
+			d.tb.Errorf("the logs of %s have nothing, Nomad has %q", y.Name, kept)
 			return
 		}
-		d.tb.Logf("Nomad kept nothing of %s: %s", y.Name, onNomad)
+		d.tb.Logf("Nomad kept nothing of %s: %s", y.Name, kept)
 		y = d.waitRun(app, d.run(app, map[string]any{"command": "sh -c 'echo hi; exit 7'"}), 90*time.Second, "stopped")
 	}
 	d.tb.Errorf("of %d dynos that wrote a line Nomad kept nothing", tries)
+}
+
+// runLogs reads the logs of a one-off dyno until they have its line, and gives what Nomad has of it if they do not get it: an app whose logs
+// were read before is followed, and a line takes its time to get there.
+func (d *daemon) runLogs(app string, y runDyno) (told bool, kept string) {
+	d.tb.Helper()
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); {
+		status, text := get(d.tb, d.url+"/apps/"+app+"/logs?source=app&dyno="+y.Name, "Authorization", d.token)
+		switch {
+		case status == http.StatusOK && strings.HasSuffix(text, " app["+y.Name+"]: hi\n") && strings.Count(text, "\n") == 1:
+			return true, ""
+		case status != http.StatusOK || text != "":
+			d.tb.Errorf("the logs of %s are %d %q", y.Name, status, text)
+			return false, ""
+		}
+		time.Sleep(200 * time.Millisecond) // between two looks
+	}
+	return false, string(d.nomadAnswer("/v1/client/fs/logs/" + path.Base(y.NomadURL) + "?plain=true&type=stdout&task=" + y.Type))
 }
 
 // checkRunBytes reads the environment of a one-off dyno back, byte for byte, and stops it.
