@@ -120,7 +120,7 @@ func TestCluster_runs(t *testing.T) {
 }
 
 // checkRunLogs reads what one-off dynos that have ended wrote, of the first whose output Nomad has itself: of a container that is over
-// before Nomad knows that it was started, as on a busy node, Nomad's Docker driver may keep nothing.
+// before Nomad knows that it was started, as on a busy node, Nomad's Docker driver may keep nothing. The next one lasts longer.
 func (d *daemon) checkRunLogs(app string, y runDyno) {
 	d.tb.Helper()
 	const tries = 3
@@ -134,7 +134,7 @@ func (d *daemon) checkRunLogs(app string, y runDyno) {
 			return
 		}
 		d.tb.Logf("Nomad kept nothing of %s: %s", y.Name, kept)
-		y = d.waitRun(app, d.run(app, map[string]any{"command": "sh -c 'echo hi; exit 7'"}), 90*time.Second, "stopped")
+		y = d.waitRun(app, d.run(app, map[string]any{"command": "sh -c 'echo hi; sleep 2; exit 7'"}), 90*time.Second, "stopped")
 	}
 	d.tb.Errorf("of %d dynos that wrote a line Nomad kept nothing", tries)
 }
