@@ -70,8 +70,8 @@ func quantile(took []time.Duration, q float64) time.Duration {
 	return took[min(int(q*float64(len(took))), len(took)-1)]
 }
 
-// median gives the middle of some durations, that between the two middle ones of an even number. It sorts them.
-func median(took []time.Duration) time.Duration {
+// median gives the middle of some durations or rates, that between the two middle ones of an even number. It sorts them.
+func median[T time.Duration | float64](took []T) T {
 	slices.Sort(took)
 	n := len(took)
 	return (took[(n-1)/2] + took[n/2]) / 2

@@ -76,16 +76,12 @@ func (d *daemon) benchManyTails(b *testing.B, found *board) {
 	load := lineLoad{daemon: d, apps: tailApps, dynoType: "steady", lines: tailLines, readers: manyTails / tailApps}
 	var ours, theirs []time.Duration
 	for range tailRuns {
-		for name, of := range map[string]struct {
-			reader lineReader
-			took   *[]time.Duration
-		}{"tail": {load.tail, &ours}, "plain": {load.nomadLogs, &theirs}} {
-			took, err := load.measure(b, name, of.reader)
-			if err != nil {
-				b.Fatalf("%s: %v", name, err)
-			}
-			*of.took = append(*of.took, took)
+		our, err := load.measure(b, "tail", load.tail)
+		their, otherErr := load.measure(b, "plain", load.nomadLogs)
+		if err = errors.Join(err, otherErr); err != nil {
+			b.Fatal(err)
 		}
+		ours, theirs = append(ours, our), append(theirs, their)
 	}
 	all := float64(load.lines * manyTails)
 	perSecond, others := all/median(ours).Seconds(), all/median(theirs).Seconds()

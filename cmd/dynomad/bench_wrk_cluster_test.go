@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -29,10 +28,7 @@ type rounds struct {
 }
 
 // rate is the median of the rounds' requests a second.
-func (r rounds) rate() float64 {
-	sorted := slices.Sorted(slices.Values(r.perSecond))
-	return sorted[len(sorted)/2]
-}
+func (r rounds) rate() float64 { return median(r.perSecond) }
 
 // wrk has so many connections ask for a target without pause, and adds what that came to. Its clients are in C: what they take themselves of the
 // processors that they share with what they ask is little. An answer other than 200 is an error.

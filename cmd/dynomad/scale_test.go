@@ -22,9 +22,8 @@ const (
 // scaleStarts is how often the daemon is started; the median counts.
 const scaleStarts = 3
 
-// scaleNoise is what two measurements of the same thing differ by on a machine that is shared with the simulated cluster and the clients: single
-// starts with 10,000 apps took 7.6 to 9.5 s.
-const scaleNoise = 1.25
+// scaleStartGrowth is what the start may grow by. No more than scaleMore is wanted, and missed: docs/benchmarks.md says why.
+const scaleStartGrowth = 12.5
 
 // What is wanted of a daemon with scaleApps apps.
 const (
@@ -236,18 +235,17 @@ func (f figures) judge(b *testing.B) {
 	}
 }
 
-// judgeGrowth fails the benchmark if anything grew more than the number of apps, by more than two runs of the same differ, or if what must
-// not grow at all did.
+// judgeGrowth fails the benchmark if anything but the start grew more than the number of apps, or if what must not grow at all did.
 func (f figures) judgeGrowth(b *testing.B, small figures) {
 	b.Helper()
-	for what, grew := range map[string]float64{
-		"start":  f.start.Seconds() / small.start.Seconds(),
-		"memory": f.most / small.most,
-		"idle":   f.idle / max(small.idle, 0.001),
+	for what, grew := range map[string]struct{ by, most float64 }{
+		"start":  {f.start.Seconds() / small.start.Seconds(), scaleStartGrowth},
+		"memory": {f.most / small.most, scaleMore},
+		"idle":   {f.idle / max(small.idle, 0.001), scaleMore},
 	} {
-		fmt.Printf("  %s: %.1f times that with %d apps\n", what, grew, scaleApps)
-		if grew > scaleMore*scaleNoise {
-			b.Errorf("%s grew by %.1f, the apps by %d", what, grew, scaleMore)
+		fmt.Printf("  %s: %.1f times that with %d apps\n", what, grew.by, scaleApps)
+		if grew.by > grew.most {
+			b.Errorf("%s grew by %.1f, the apps by %d", what, grew.by, scaleMore)
 		}
 	}
 	for what, bad := range map[string]bool{
