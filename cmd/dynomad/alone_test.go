@@ -56,14 +56,14 @@ func newAlone(t *testing.T, dataDir string) *alone {
 	if onCluster {
 		t.Skip("a part of make unit")
 	}
-	a := &alone{tb: t, addr: closedPort(t), token: "root-token-of-the-test"}
+	a := &alone{tb: t, addr: nomadtest.FreeAddr(t), token: "root-token-of-the-test"}
 	a.command = nomadtest.Command{
 		Name: "dynomad", Path: os.Args[0], Args: []string{"-test.run=^TestChild$", "-test.timeout=20m"},
 		Log: filepath.Join(t.TempDir(), "dynomad.log"),
 		Env: []string{
 			"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), childVar + "=server", "DYNOMAD_LISTEN=" + a.addr,
 			"DYNOMAD_DATA_DIR=" + dataDir, "DYNOMAD_ROOT_TOKEN=" + a.token,
-			"NOMAD_ADDR=http://" + closedPort(t), "CONSUL_HTTP_ADDR=" + closedPort(t),
+			"NOMAD_ADDR=http://" + nomadtest.FreeAddr(t), "CONSUL_HTTP_ADDR=" + nomadtest.FreeAddr(t),
 		},
 		Ready: func(ctx context.Context) error {
 			status, body, err := a.try(ctx, http.MethodGet, "/healthz", "")

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/dynomad/dynomad/nomad/nomadtest"
 )
 
 // lockedBuffer is a log that may be read while it is written.
@@ -37,20 +39,6 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// closedPort gives an address that nothing listens on.
-func closedPort(t *testing.T) string {
-	t.Helper()
-	var lc net.ListenConfig
-	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return l.Addr().String()
-}
-
 // lonely starts a daemon whose Nomad and Consul do not answer, and gives its URL, its token and how to end it.
 func lonely(t *testing.T, dir string) (url, token string, stop func() error) {
 	t.Helper()
@@ -60,10 +48,10 @@ func lonely(t *testing.T, dir string) (url, token string, stop func() error) {
 // lonelyWith is lonely with other settings. ca is the authority of the daemon's certificate; nil is without TLS.
 func lonelyWith(t *testing.T, dir string, ca *authority, change func(*Config)) (url, token string, stop func() error) {
 	t.Helper()
-	t.Setenv("NOMAD_ADDR", "http://"+closedPort(t))
-	t.Setenv("CONSUL_HTTP_ADDR", closedPort(t))
+	t.Setenv("NOMAD_ADDR", "http://"+nomadtest.FreeAddr(t))
+	t.Setenv("CONSUL_HTTP_ADDR", nomadtest.FreeAddr(t))
 	config := defaultConfig()
-	config.Listen, config.DataDir = closedPort(t), dir
+	config.Listen, config.DataDir = nomadtest.FreeAddr(t), dir
 	change(config)
 	if err := config.finish(os.Getenv); err != nil {
 		t.Fatal(err)
@@ -205,7 +193,7 @@ func TestServe_twice(t *testing.T) {
 	dir := t.TempDir()
 	_, _, stop := lonely(t, dir)
 	config := defaultConfig()
-	config.Listen, config.DataDir = closedPort(t), dir
+	config.Listen, config.DataDir = nomadtest.FreeAddr(t), dir
 	if err := config.finish(os.Getenv); err != nil {
 		t.Fatal(err)
 	}
@@ -244,7 +232,7 @@ func TestServeHTTP_close(t *testing.T) {
 	for _, deaf := range []bool{false, true} {
 		t.Run(map[bool]string{false: "hears", true: "deaf"}[deaf], func(t *testing.T) {
 			t.Parallel()
-			a, address := &app{log: hclog.NewNullLogger(), config: &Config{}}, closedPort(t)
+			a, address := &app{log: hclog.NewNullLogger(), config: &Config{}}, nomadtest.FreeAddr(t)
 			begun, release := make(chan struct{}), make(chan struct{})
 			defer close(release)
 			handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

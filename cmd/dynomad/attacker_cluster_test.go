@@ -80,7 +80,7 @@ func (f foothold) dial(tb testing.TB, targets ...string) map[string]string {
 // stands in docs/isolation.md, and a change of it belongs there.
 func TestCluster_attacker(t *testing.T) {
 	t.Parallel()
-	own := []string{"DYNOMAD_FALLBACK_LISTEN=" + freeAddr(t), "DYNOMAD_METRICS_LISTEN=" + freeAddr(t)}
+	own := []string{"DYNOMAD_FALLBACK_LISTEN=" + nomadtest.FreeAddr(t), "DYNOMAD_METRICS_LISTEN=" + nomadtest.FreeAddr(t)}
 	d := startDaemon(t, append(quick(), own...)...)
 	d.do(http.MethodPost, "/apps", `{"name":"victim"}`, http.StatusCreated, nil)
 	d.do(http.MethodPatch, "/apps/victim-default/config-vars", `{"SECRET":"of the victim"}`, http.StatusOK, nil)

@@ -210,7 +210,7 @@ const bareBody = "DYNOMAD_TEST_BARE_BODY"
 // startBare has this program, in a process of its own as the daemon is, send the same bytes to everybody.
 func startBare(b *testing.B, body []byte) (addr string) {
 	b.Helper()
-	dir, addr := b.TempDir(), freeAddr(b)
+	dir, addr := b.TempDir(), nomadtest.FreeAddr(b)
 	file := filepath.Join(dir, "body")
 	if err := os.WriteFile(file, body, 0o600); err != nil {
 		b.Fatal(err)

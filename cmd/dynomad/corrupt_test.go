@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/dynomad/dynomad/nomad/nomadtest"
 )
 
 // TestCorrupt starts the daemon on databases that are damaged: it refuses, says how to restore, and leaves the files as they are. What it
@@ -79,7 +81,7 @@ func refusal(t *testing.T, dir string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	err := run(ctx, []string{"server", "--data-dir", dir, "--listen", closedPort(t), "--log-level", "error"}, func(string) string { return "" })
+	err := run(ctx, []string{"server", "--data-dir", dir, "--listen", nomadtest.FreeAddr(t), "--log-level", "error"}, func(string) string { return "" })
 	if err == nil {
 		t.Fatal("the daemon started")
 	}

@@ -5,10 +5,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -107,13 +107,18 @@ func startProgram(tb testing.TB, cluster *nomadtest.Cluster, path string, env ..
 	tb.Helper()
 	var err error
 	dir := tb.TempDir()
-	d := &daemon{tb: tb, cluster: cluster, dir: dir, url: "http://" + freeAddr(tb), token: "root-token-of-the-test"}
+	d := &daemon{tb: tb, cluster: cluster, dir: dir, url: "http://" + nomadtest.FreeAddr(tb), token: "root-token-" + rand.Text()}
 	env = append([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + dir,
 		"DYNOMAD_LISTEN=" + strings.TrimPrefix(d.url, "http://"), "DYNOMAD_DATA_DIR=" + filepath.Join(dir, "data"),
 		"DYNOMAD_ROOT_TOKEN=" + d.token, "DYNOMAD_LOG_LEVEL=debug",
 		"NOMAD_ADDR=http://" + cluster.NomadAddr(), "CONSUL_HTTP_ADDR=" + cluster.ConsulAddr(),
 	}, env...)
+	for _, setting := range env {
+		if token, own := strings.CutPrefix(setting, "DYNOMAD_ROOT_TOKEN="); own {
+			d.token = token
+		}
+	}
 	d.process, err = nomadtest.StartProcess(tb.Context(), nomadtest.Command{
 		Name: "dynomad", Path: path, Args: []string{"server"}, Env: env, Log: filepath.Join(dir, "dynomad.log"),
 		Ready: func(ctx context.Context) error { return d.ready(ctx) },
@@ -126,12 +131,18 @@ func startProgram(tb testing.TB, cluster *nomadtest.Cluster, path string, env ..
 	return d
 }
 
+// ready is nil when the daemon is, and is this one: no other has its token.
 func (d *daemon) ready(ctx context.Context) error {
-	status, body, err := d.try(ctx, http.MethodGet, "/readyz", "")
-	if err == nil && status != http.StatusOK {
-		err = fmt.Errorf("readyz: %d %s", status, body)
+	for _, path := range []string{"/readyz", "/account"} {
+		status, body, err := d.try(ctx, http.MethodGet, path, "")
+		if err == nil && status != http.StatusOK {
+			err = fmt.Errorf("%s: %d %s", path, status, body)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return err
+	return nil
 }
 
 // end deletes the apps that the test left, waits until the cluster is rid of them, and stops the daemon.
@@ -347,15 +358,4 @@ func (d *daemon) containers(ctx context.Context, app string) []string {
 		}
 	}
 	return ids
-}
-
-func freeAddr(tb testing.TB) string {
-	tb.Helper()
-	var lc net.ListenConfig
-	l, err := lc.Listen(tb.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer l.Close() //nolint:errcheck // only its address is wanted
-	return l.Addr().String()
 }

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/dynomad/dynomad/nomad/nomadtest"
 )
 
 // TestDebug_address wants the profiles on addresses that only this machine reaches, unless told otherwise.
@@ -26,7 +28,7 @@ func TestDebug_address(t *testing.T) {
 
 // TestServe_debug serves the profiles on their own address, and nowhere else.
 func TestServe_debug(t *testing.T) {
-	debug := closedPort(t)
+	debug := nomadtest.FreeAddr(t)
 	url, token, stop := lonelyWith(t, t.TempDir(), nil, func(c *Config) { c.DebugListen = debug })
 	defer func() {
 		if err := stop(); err != nil {

@@ -83,8 +83,8 @@ func (d *daemon) faults(t *testing.T) []plantedFault {
 		t.Fatal(err)
 	}
 	faults := []plantedFault{
-		{"Nomad is away", "nomad", "does not answer", []string{"NOMAD_ADDR=http://" + freeAddr(t)}},
-		{"Consul is away", "consul", "does not answer", []string{"CONSUL_HTTP_ADDR=" + freeAddr(t)}},
+		{"Nomad is away", "nomad", "does not answer", []string{"NOMAD_ADDR=http://" + nomadtest.FreeAddr(t)}},
+		{"Consul is away", "consul", "does not answer", []string{"CONSUL_HTTP_ADDR=" + nomadtest.FreeAddr(t)}},
 		{"no Docker", "docker", "no healthy docker driver", []string{"NOMAD_ADDR=" + nomad}},
 		{"clock", "clock of nomad", "differs by", []string{"NOMAD_ADDR=" + nomad}},
 		{"no such pool", "nodes", "No node is ready", []string{"DYNOMAD_NODE_POOL=strange"}},

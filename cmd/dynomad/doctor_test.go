@@ -17,6 +17,7 @@ import (
 
 	"github.com/dynomad/dynomad/nomad"
 	"github.com/dynomad/dynomad/nomad/consul"
+	"github.com/dynomad/dynomad/nomad/nomadtest"
 	"github.com/dynomad/dynomad/store"
 )
 
@@ -135,7 +136,7 @@ func (p *patient) held(holder consul.Holder) {
 func (p *patient) serve(name string, table map[string]string, ahead time.Duration) string {
 	p.t.Helper()
 	if p.away[name] {
-		return "http://" + closedPort(p.t)
+		return "http://" + nomadtest.FreeAddr(p.t)
 	}
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Date", time.Now().Add(ahead).UTC().Format(http.TimeFormat))
@@ -183,7 +184,7 @@ func (p *patient) examine(ctx context.Context) (diagnosis, error) {
 	router := httptest.NewServer(p.router)
 	p.t.Cleanup(router.Close)
 	if d.router = router.URL; p.away["router"] {
-		d.router = "http://" + closedPort(p.t)
+		d.router = "http://" + nomadtest.FreeAddr(p.t)
 	}
 	var out strings.Builder
 	err = d.run(ctx, func(string) string { return "" }, &out, true)

@@ -52,7 +52,7 @@ func (d *daemon) another(dataDir string, env ...string) (string, error) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, "server")
 	cmd.Env = append([]string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + d.dir, "DYNOMAD_LISTEN=" + freeAddr(d.tb), "DYNOMAD_DATA_DIR=" + dataDir,
+		"PATH=" + os.Getenv("PATH"), "HOME=" + d.dir, "DYNOMAD_LISTEN=" + nomadtest.FreeAddr(d.tb), "DYNOMAD_DATA_DIR=" + dataDir,
 		"DYNOMAD_ROOT_TOKEN=" + d.token, "NOMAD_ADDR=http://" + d.cluster.NomadAddr(), "CONSUL_HTTP_ADDR=" + d.cluster.ConsulAddr(),
 	}, env...)
 	out, err := cmd.CombinedOutput()

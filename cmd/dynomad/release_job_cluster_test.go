@@ -33,7 +33,7 @@ type deployed struct {
 // killed and upgraded, and its records are restored: nothing is lost, and no dyno is another.
 func TestRelease_job(t *testing.T) {
 	cluster := shared.Cluster(t)
-	_, port, _ := strings.Cut(freeAddr(t), ":")
+	_, port, _ := strings.Cut(nomadtest.FreeAddr(t), ":")
 	d := deployed{daemon: &daemon{tb: t, cluster: cluster, token: "root-token-of-the-test"}}
 	d.port, _ = strconv.Atoi(port)
 	d.load()

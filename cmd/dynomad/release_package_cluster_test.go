@@ -95,7 +95,7 @@ func TestRelease_package(t *testing.T) {
 	b.install(dist(t, "dynomad_*_amd64.deb"))
 	b.checkInstalled()
 
-	addr := freeAddr(t)
+	addr := nomadtest.FreeAddr(t)
 	b.configure(append(append(clusterAddrs(t, cluster), quick()...), "DYNOMAD_LISTEN="+addr))
 	d := b.start(cluster, "http://"+addr)
 	token := filepath.Join(b.root, "var/lib/dynomad/root-token")

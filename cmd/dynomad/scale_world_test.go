@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -55,7 +54,7 @@ func newScale(tb testing.TB, apps, dynos int) *scale {
 	tb.Helper()
 	sim := nomadtest.NewSim()
 	tb.Cleanup(sim.Close)
-	s := &scale{tb: tb, sim: sim, dynos: dynos, dir: tb.TempDir(), addr: unusedAddr(tb), token: "root-token-of-the-test"}
+	s := &scale{tb: tb, sim: sim, dynos: dynos, dir: tb.TempDir(), addr: nomadtest.FreeAddr(tb), token: "root-token-of-the-test"}
 	s.env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + s.dir, "TMPDIR=" + s.dir,
 		"NOMAD_ADDR=" + sim.NomadURL(), "CONSUL_HTTP_ADDR=" + sim.ConsulURL(),
@@ -66,16 +65,6 @@ func newScale(tb testing.TB, apps, dynos int) *scale {
 	sim.Warm()
 	tb.Logf("%d apps with %d dynos each were prepared in %s", apps, dynos, time.Since(start).Round(time.Millisecond))
 	return s
-}
-
-func unusedAddr(tb testing.TB) string {
-	tb.Helper()
-	l, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer l.Close() //nolint:errcheck // only its address is wanted
-	return l.Addr().String()
 }
 
 // fill writes the apps to the store and to the cluster. The store is made in memory: on a disk each of its commits would wait for that.

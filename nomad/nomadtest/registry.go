@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -34,7 +33,7 @@ func StartRegistry(ctx context.Context, dir, user, password string) (*Registry, 
 		return nil, errors.New("docker-registry is not installed: install the Debian package docker-registry")
 	}
 	r := &Registry{User: user, Password: password}
-	if r.Addr, err = freeAddr(ctx); err != nil {
+	if r.Addr, err = free.take(ctx); err != nil {
 		return nil, err
 	}
 	config, err := r.writeConfig(dir)
@@ -45,15 +44,6 @@ func StartRegistry(ctx context.Context, dir, user, password string) (*Registry, 
 		Name: "registry", Path: program, Args: []string{"serve", config}, Log: filepath.Join(dir, "registry.log"), Ready: r.ready,
 	})
 	return r, err
-}
-
-func freeAddr(ctx context.Context) (string, error) {
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("finding a free port: %w", err)
-	}
-	return l.Addr().String(), l.Close()
 }
 
 func (r *Registry) writeConfig(dir string) (string, error) {
