@@ -42,9 +42,9 @@ func (r reading) add(other reading) reading {
 	return reading{took: append(r.took, other.took...), over: r.over + other.over, size: other.size}
 }
 
-// hammer has so many clients ask for a target for a while, each over one connection that it keeps. An answer other than 200
-// is an error. The first tenth of the time is not counted.
-func hammer(ctx context.Context, t target, clients int, over time.Duration) (reading, error) {
+// hammer has so many clients ask for a while for what next gives, all of it of one server, each over one connection that it keeps. An
+// answer other than 200 is an error. The first tenth of the time is not counted.
+func hammer(ctx context.Context, clients int, over time.Duration, next func() target) (reading, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	parts := make([]reading, clients)
@@ -53,24 +53,24 @@ func hammer(ctx context.Context, t target, clients int, over time.Duration) (rea
 	end := counted.Add(over)
 	for i := range clients {
 		group.Go(func() error {
-			c, err := dial(ctx, t)
+			c, err := dial(ctx, next().addr)
 			if err != nil {
 				return err
 			}
 			defer c.conn.Close() //nolint:errcheck // all has been read
-			parts[i], err = c.work(counted, end)
+			parts[i], err = c.work(counted, end, next)
 			return err
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return reading{}, fmt.Errorf("%s: %w", t.name, err)
+		return reading{}, err
 	}
 	all := reading{over: over}
 	for _, part := range parts {
 		all.took, all.size = append(all.took, part.took...), part.size
 	}
 	if len(all.took) == 0 {
-		return reading{}, fmt.Errorf("%s: nothing was answered", t.name)
+		return reading{}, errors.New("nothing was answered")
 	}
 	return all, nil
 }
@@ -78,42 +78,42 @@ func hammer(ctx context.Context, t target, clients int, over time.Duration) (rea
 // loadClient asks as fast as it gets answers. It knows as much of HTTP as that takes, since it shares the machine with what
 // is measured.
 type loadClient struct {
-	conn    net.Conn
-	in      *bufio.Reader
-	request []byte
+	conn net.Conn
+	in   *bufio.Reader
 }
 
-func dial(ctx context.Context, t target) (*loadClient, error) {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", t.addr)
+func dial(ctx context.Context, addr string) (*loadClient, error) {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}
-	return &loadClient{conn: conn, in: bufio.NewReaderSize(conn, 64<<10), request: t.request()}, nil
+	return &loadClient{conn: conn, in: bufio.NewReaderSize(conn, 64<<10)}, nil
 }
 
 // work asks until the end, and notes how long each request took that began when it counted.
-func (c *loadClient) work(counted, end time.Time) (reading, error) {
+func (c *loadClient) work(counted, end time.Time, next func() target) (reading, error) {
 	var r reading
 	if err := c.conn.SetDeadline(end.Add(10 * time.Second)); err != nil {
 		return r, err
 	}
-	for start := time.Now(); start.Before(end); {
-		size, err := c.ask()
+	for time.Now().Before(end) {
+		request := next().request()
+		start := time.Now()
+		size, err := c.ask(request)
 		if err != nil {
 			return r, err
 		}
-		now := time.Now()
 		if !start.Before(counted) {
-			r.took = append(r.took, now.Sub(start))
+			r.took = append(r.took, time.Since(start))
 		}
-		r.size, start = size, now
+		r.size = size
 	}
 	return r, nil
 }
 
-// ask sends the request once and gives the size of the answer's body.
-func (c *loadClient) ask() (int, error) {
-	if _, err := c.conn.Write(c.request); err != nil {
+// ask sends a request and gives the size of the answer's body.
+func (c *loadClient) ask(request []byte) (int, error) {
+	if _, err := c.conn.Write(request); err != nil {
 		return 0, err
 	}
 	line, err := c.in.ReadSlice('\n')
@@ -176,7 +176,7 @@ func TestHammer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			addr := answering(t, answer)
-			r, err := hammer(t.Context(), target{name: name, addr: addr, path: "/"}, 3, 50*time.Millisecond)
+			r, err := hammer(t.Context(), 3, 50*time.Millisecond, func() target { return target{addr: addr, path: "/"} })
 			if name == "refused" {
 				if err == nil || !strings.Contains(err.Error(), "401") {
 					t.Errorf("got %v", err)

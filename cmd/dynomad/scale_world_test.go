@@ -324,48 +324,16 @@ func (s *scale) churn(ctx context.Context, perSecond int) int {
 	}
 }
 
-// load has so many clients ask for the dynos of one app after the other for a while, each over a connection that it keeps.
+// load has so many clients ask for the dynos of apps in a random order for a while, each over a connection that it keeps.
 func (s *scale) load(clients int, over time.Duration) reading {
 	s.tb.Helper()
-	results, errs := make([]reading, clients), make(chan error, clients)
-	for i := range clients {
-		go func() {
-			var err error
-			results[i], err = s.askAll(over)
-			errs <- err
-		}()
-	}
-	for range clients {
-		if err := <-errs; err != nil {
-			s.tb.Fatal(err)
-		}
-	}
-	all := reading{over: over}
-	for _, r := range results {
-		all.took, all.size = append(all.took, r.took...), r.size
-	}
-	return all
-}
-
-// askAll asks for the dynos of apps in a random order.
-func (s *scale) askAll(over time.Duration) (r reading, err error) {
-	c, err := dial(s.tb.Context(), target{addr: s.addr})
+	r, err := hammer(s.tb.Context(), clients, over, func() target {
+		return target{addr: s.addr, path: "/apps/" + s.apps[rand.N(len(s.apps))] + "/dynos", token: s.token}
+	})
 	if err != nil {
-		return r, err
+		s.tb.Fatal(err)
 	}
-	defer c.conn.Close() //nolint:errcheck // all has been read
-	if err := c.conn.SetDeadline(time.Now().Add(over + 10*time.Second)); err != nil {
-		return r, err
-	}
-	for began := time.Now(); time.Since(began) < over; {
-		c.request = target{addr: s.addr, path: "/apps/" + s.apps[rand.N(len(s.apps))] + "/dynos", token: s.token}.request()
-		asked := time.Now()
-		if r.size, err = c.ask(); err != nil {
-			return r, err
-		}
-		r.took = append(r.took, time.Since(asked))
-	}
-	return r, nil
+	return r
 }
 
 // resident reads how much memory the daemon has now, and the most that it ever had, in MiB (proc(5), /proc/pid/status).
