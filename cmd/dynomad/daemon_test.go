@@ -31,7 +31,13 @@ var shared = nomadtest.Shared{Config: nomadtest.Config{ACL: guarded()}}
 
 func guarded() bool { return os.Getenv("DYNOMAD_TEST_ACL") != "" }
 
-func TestMain(m *testing.M) { os.Exit(shared.Run(m)) }
+func TestMain(m *testing.M) {
+	code := shared.Run(m)
+	if builtIn != "" {
+		_ = os.RemoveAll(builtIn)
+	}
+	os.Exit(code)
+}
 
 // benching reports whether the daemon is to be as fast as it is shipped.
 func benching() bool { return os.Getenv("DYNOMAD_TEST_BENCH") != "" }
@@ -41,17 +47,20 @@ var binary = sync.OnceValues(func() (string, error) {
 	if benching() {
 		return tool("dynomad")
 	}
-	dir, err := os.MkdirTemp("", "dynomad-bin-")
-	if err != nil {
+	var err error
+	if builtIn, err = os.MkdirTemp("", "dynomad-bin-"); err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, "dynomad")
+	path := filepath.Join(builtIn, "dynomad")
 	out, err := exec.Command("go", "build", "-race", "-o", path, ".").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("building the daemon: %w\n%s", err, out)
 	}
 	return path, nil
 })
+
+// builtIn is the folder with what binary has built.
+var builtIn string
 
 // tool is the path of a program in bin.
 func tool(name string) (string, error) {
