@@ -32,7 +32,7 @@ const (
 	scaleP99    = 5 * time.Millisecond  // of GET dynos, with scaleClients clients
 	scaleLag    = time.Second           // from an allocation's change to an answer that shows it, at scaleChurn changes a second
 	scaleIdle   = 0.01                  // of one processor
-	scaleOver   = 65 * time.Second      // for which an idle daemon is watched: its slowest timer is a minute
+	scaleOver   = 121 * time.Second     // for which an idle daemon is watched: Go collects its garbage every two minutes, and its own slowest timer is a minute
 	scaleSettle = 62 * time.Second      // until what has ended is no longer shown
 	scaleLook   = 20 * time.Millisecond // between two changes whose lag is measured
 
@@ -138,7 +138,7 @@ func BenchmarkScale(b *testing.B) {
 	}
 }
 
-// measureScale takes about two minutes.
+// measureScale takes about four minutes.
 func measureScale(b *testing.B, apps int) figures {
 	b.Helper()
 	s := newScale(b, apps, scaleDynos)
