@@ -122,6 +122,8 @@ func decideNothingToRun(want Want, have Have) Action {
 func decideDrift(want Want, have Have) Action {
 	register := Action{Verb: Register, Index: have.ModifyIndex}
 	switch {
+	case have.Stopped && have.Applied.SpecHash == "":
+		register.Text = "The job was stopped when there was nothing to run."
 	case have.Stopped:
 		register.Text, register.Drift = "The job was stopped by somebody else.", true
 	case have.Applied.FailedHash == want.Hash:

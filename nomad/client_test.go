@@ -192,12 +192,12 @@ func TestClient_rolloutByDeployment(t *testing.T) {
 	t.Parallel()
 	const list = `[
 		{"JobSpecModifyIndex":7,"CreateIndex":3,"Status":"failed","StatusDescription":"old"},
-		{"JobSpecModifyIndex":9,"CreateIndex":10,"Status":"%","StatusDescription":"why"},
+		{"JobSpecModifyIndex":9,"CreateIndex":10,"Status":"%","StatusDescription":"why","TaskGroups":{"web":{"UnhealthyAllocs":1}}},
 		{"JobSpecModifyIndex":9,"CreateIndex":9,"Status":"cancelled"}]`
 	for status, want := range map[string]jobs.Rollout{
-		"running":    {},
-		"pending":    {},
-		"paused":     {},
+		"running":    {Unhealthy: true},
+		"pending":    {Unhealthy: true},
+		"paused":     {Unhealthy: true},
 		"cancelled":  {},
 		"successful": {State: jobs.RolloutSucceeded},
 		"failed":     {State: jobs.RolloutFailed, Reason: "why"},

@@ -59,7 +59,9 @@ func rolloutOf(d *api.Deployment) jobs.Rollout {
 		r.State = jobs.RolloutSucceeded
 	case api.DeploymentStatusFailed:
 		r.State, r.Reason = jobs.RolloutFailed, d.StatusDescription
-	default: // a cancelled one is no end: the job was changed or stopped by somebody, which the loop finds and repairs
+	case api.DeploymentStatusCancelled:
+		// No end: the job was changed or stopped, by the loop or by somebody, whose change it repairs. Nomad counts what was stopped as unhealthy.
+	default:
 		for _, group := range d.TaskGroups {
 			r.Unhealthy = r.Unhealthy || group != nil && group.UnhealthyAllocs > 0
 		}

@@ -160,7 +160,7 @@ func (l *Loop) try(ctx context.Context, t *target) error {
 	if err != nil {
 		return err
 	}
-	if t.Applied.RollingOut && !t.Deleted && info.ModifyIndex != t.Applied.ModifyIndex {
+	if t.Applied.RollingOut && t.want.Job != nil && info.ModifyIndex != t.Applied.ModifyIndex {
 		// The rollout may have failed since it was looked at, and Nomad put back the last stable job: no drift.
 		if err := l.track(ctx, t); err != nil {
 			return err

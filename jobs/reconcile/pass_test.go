@@ -233,6 +233,39 @@ func TestPass_nothingToRun(t *testing.T) {
 	})
 }
 
+// TestPass_nothingToRunMeanwhile drops the only type of an app while a release rolls out, and adds one again before the dynos have ended. They end
+// by order, however long that takes: the release has not failed, and nobody else has stopped the job.
+func TestPass_nothingToRunMeanwhile(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.serving(1)
+		w.release("1", "good:2")
+		w.settle()
+		w.cluster.Linger()
+		types := w.get("1").types
+		w.change("1", func(r *record) { r.types = nil })
+		w.settle()
+		if job := w.cluster.Spec(job1); job == nil || !*job.Stop {
+			t.Fatalf("the job is not stopped and kept: %+v", job)
+		}
+		time.Sleep(2 * settings().DeployTimeout)
+		synctest.Wait()
+		w.status("1", 2, dynomad.ReleasePending)
+		w.change("1", func(r *record) { r.types = types })
+		w.settle()
+		w.running("1", "good:2", 1)
+		w.status("1", 2, dynomad.ReleasePending)
+		w.cluster.Finish(job1, jobs.Rollout{State: jobs.RolloutSucceeded})
+		w.settle()
+		w.status("1", 2, dynomad.ReleaseSucceeded)
+		for _, a := range w.store.audits {
+			if a.Action == "job.repair" || a.Action == "release.failed" {
+				t.Errorf("audited: %s: %s", a.Action, a.Details)
+			}
+		}
+		w.cluster.EndStopping()
+	})
+}
+
 // TestPass_configsRemoved keeps a config version for as long as a dyno of its release lives.
 func TestPass_configsRemoved(t *testing.T) {
 	inWorld(t, func(w *world) {

@@ -34,8 +34,8 @@ func (l *Loop) register(ctx context.Context, t *target, a jobs.Action) error {
 		return err
 	}
 	l.log(ctx, *t).Info("registered job", "why", a.Text, "modify_index", answer.ModifyIndex, "changed", answer.ModifyIndex != a.Index)
-	if before := t.Applied; before.RollingOut && before.Rollout.Trial && answer.ModifyIndex != before.ModifyIndex {
-		l.Meter.RolledOut(OutcomeSuperseded, l.rolledFor(t.App.ID, before.Rollout.StartedAt))
+	if answer.ModifyIndex != t.Applied.ModifyIndex {
+		l.superseded(t.App.ID, t.Applied)
 	}
 	// Followed even if nothing differed: a daemon killed after a register finds its own job here and the rollout running.
 	t.Applied = dynomad.AppliedState{

@@ -36,6 +36,9 @@ func (l *Loop) deleted(ctx context.Context, t target, have jobs.Have) (bool, err
 // deregister stops a job and, a while after its last dyno has ended, removes it. (See nomad.Client.Purge: done sooner, a node
 // could be left with dynos that nobody knows of.)
 func (l *Loop) deregister(ctx context.Context, t *target, a jobs.Action, have jobs.Have) error {
+	if err := l.abandon(ctx, t, have); err != nil {
+		return err
+	}
 	ended, err := l.Cluster.StopJob(ctx, t.namespace, t.name, have.ModifyIndex)
 	if err != nil {
 		return err
@@ -56,6 +59,24 @@ func (l *Loop) deregister(ctx context.Context, t *target, a jobs.Action, have jo
 		return nil
 	}
 	return l.save(ctx, *t)
+}
+
+// abandon records, before the job of an app that is not deleted is stopped, that nothing of it rolls out any more. Its dynos are about to
+// end by order, and what is wanted may come back before the job is purged: the release that it belongs to must not fail for that.
+func (l *Loop) abandon(ctx context.Context, t *target, have jobs.Have) error {
+	if t.Deleted || (t.Applied.SpecHash == "" && t.Applied.Rollout.Version == 0) {
+		return nil
+	}
+	l.superseded(t.App.ID, t.Applied)
+	t.Applied = dynomad.AppliedState{ModifyIndex: have.ModifyIndex} // still ours
+	return l.save(ctx, *t)
+}
+
+// superseded meters the end of a rollout that something else took the place of, if one ran.
+func (l *Loop) superseded(appID string, before dynomad.AppliedState) {
+	if before.RollingOut && before.Rollout.Trial {
+		l.Meter.RolledOut(OutcomeSuperseded, l.rolledFor(appID, before.Rollout.StartedAt))
+	}
 }
 
 // settle does what is left once the job is as wanted and nothing rolls out: a release that is still pending has ended, and

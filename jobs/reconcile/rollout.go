@@ -12,7 +12,7 @@ import (
 // follow looks after what the last register began: its rollout, or what has to be tried again.
 func (l *Loop) follow(ctx context.Context, t *target) error {
 	switch {
-	case t.Deleted:
+	case t.want.Job == nil: // its dynos end by order, which tells nothing of a release
 		return nil
 	case t.Applied.Rollout.Lowered:
 		return l.awaitLowered(ctx, t)

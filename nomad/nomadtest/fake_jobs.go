@@ -82,7 +82,9 @@ func (f *Fake) finish(j *fakeJob, rollout jobs.Rollout) {
 	case jobs.RolloutFailed:
 		f.failAllocs(j)
 	}
-	*j.deployments[*j.spec.JobModifyIndex] = rollout
+	if d := j.deployments[*j.spec.JobModifyIndex]; d != nil { // a stopped job has none
+		*d = rollout
+	}
 	if rollout.State == jobs.RolloutFailed && j.stable != nil && autoReverts(j.spec) {
 		back := cloneJob(j.stable)
 		back.Version = new(*j.spec.Version + 1)
