@@ -123,6 +123,17 @@ func (a Alloc) Stopping() bool {
 	return a.Migrating || a.Desired == api.AllocDesiredStatusStop || a.Desired == api.AllocDesiredStatusEvict
 }
 
+// Moved reports whether the allocation was told to end because of where it runs, or by hand: its node is drained or lost, somebody stopped it, or
+// one of more priority took its place. Nomad places another one. The texts are those of Nomad's scheduler (scheduler/util.go, alloc… constants); a
+// stop by hand has that of a drain.
+func (a Alloc) Moved() bool {
+	switch a.DesiredText {
+	case "alloc is being migrated", "alloc not needed as node is tainted", "alloc is lost since its node is down":
+		return true
+	}
+	return a.Migrating || a.Desired == api.AllocDesiredStatusEvict
+}
+
 // Ended reports whether the allocation's processes have ended for good. A node that is out of sight has not told.
 func (a Alloc) Ended() bool {
 	switch a.Client {

@@ -29,4 +29,5 @@ type NewAlloc struct {
 	ID     string
 	Group  string
 	Health DeploymentHealth
+	Moved  bool // it was told to end for a reason that is not the release's: see Alloc.Moved
 }

@@ -27,7 +27,7 @@ func Troubles(r dynomad.Rollout, allocs []NewAlloc, seen Explained, late bool) [
 func troubleOf(t dynomad.RenderedType, allocs []NewAlloc, seen Explained, late bool) (dynomad.Trouble, bool) {
 	placed, healthy, sick := 0, 0, ""
 	for _, a := range allocs {
-		if a.Group != t.Type {
+		if a.Group != t.Type || a.Moved { // another one is placed for one that was moved, and counts in its stead
 			continue
 		}
 		placed++

@@ -81,7 +81,7 @@ func (c *Client) NewAllocs(ctx context.Context, namespace, deployment string) ([
 	list := make([]jobs.NewAlloc, len(stubs))
 	for i, s := range stubs {
 		a := jobs.AllocFromStub(s)
-		list[i] = jobs.NewAlloc{ID: a.ID, Group: a.Group, Health: a.Health}
+		list[i] = jobs.NewAlloc{ID: a.ID, Group: a.Group, Health: a.Health, Moved: a.Moved()}
 	}
 	return list, nil
 }

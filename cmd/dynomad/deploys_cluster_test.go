@@ -13,8 +13,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/nomad/api"
 	_ "github.com/mattn/go-sqlite3"
 
+	"github.com/dynomad/dynomad"
 	"github.com/dynomad/dynomad/nomad/nomadtest"
 )
 
@@ -283,6 +285,27 @@ func TestDeploy_crashIsCalledSoon(t *testing.T) {
 	t.Logf("a crash is called after %s", took.Round(100*time.Millisecond))
 	if took > time.Minute { // the deadline is five
 		t.Errorf("a crash was called after %s", took)
+	}
+}
+
+// TestDeploy_movedMeanwhile has a release's new dyno told to go elsewhere on Nomad, as by a node's drain, before it has proved good. Its process ends
+// by order, and another dyno takes its place: the release succeeds.
+func TestDeploy_movedMeanwhile(t *testing.T) {
+	t.Parallel()
+	d := startDaemon(t, append(quick(), "DYNOMAD_MIN_HEALTHY_TIME=5s")...)
+	const app = "moved-default"
+	d.serving("moved", 1)
+	d.build(app, "")
+	isNew := func(y dyno) bool { return y.Release.Version == 2 && y.State == string(dynomad.StateRunning) }
+	list := d.waitDynos(app, "web", time.Minute, func(list []dyno) bool { return slices.ContainsFunc(list, isNew) })
+	moved := list[slices.IndexFunc(list, isNew)]
+	if _, err := d.cluster.NomadClient().Allocations().Stop(&api.Allocation{ID: moved.ID}, nil); err != nil {
+		t.Fatal(err)
+	}
+	d.waitRelease(app, 2, dynomad.ReleaseSucceeded)
+	d.waitSettled(app, 1)
+	if now := d.waitDynos(app, "web", time.Minute, allReady(1)); now[0].ID == moved.ID {
+		t.Error("the dyno was not moved")
 	}
 }
 
