@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	consulapi "github.com/hashicorp/consul/api"
 	nomadapi "github.com/hashicorp/nomad/api"
 
 	"github.com/dynomad/dynomad/nomad/nomadtest"
@@ -24,7 +25,7 @@ type fault struct {
 }
 
 // longestFault is below what Nomad takes to give a node up, and Consul a session: then nothing has to be given up, and visitors must not
-// notice anything.
+// notice anything, but what a start of Consul does to the router (consulBack).
 const longestFault = 4500 * time.Millisecond
 
 // rightWithin is what the view may take to be right after the last fault.
@@ -37,6 +38,9 @@ type mayhem struct {
 	at     []int         // before which writes a fault begins
 	under  chan struct{} // closed when the fault under way has ended; nil if there is none
 	seen   map[string]int
+
+	steady served
+	visits *visitLoad // of steady
 }
 
 // TestCluster_faults makes writes of all kinds while one part after the other is killed, paused, slow, cut off or half open, and the daemon
@@ -60,8 +64,8 @@ func TestCluster_faults(t *testing.T) {
 		m.at = append(m.at, r.IntN(n))
 	}
 	stranger := aStranger(t, cluster.NomadClient())
-	steady := m.steady()
-	visits := steady.loadPage(2, 24*time.Minute, "/env", ofSteady)
+	m.steady = m.serveSteady()
+	m.visits = m.steady.loadPage(2, 24*time.Minute, "/env", ofSteady)
 
 	each := max(n/p.checks, 1)
 	for i := range n {
@@ -73,13 +77,13 @@ func TestCluster_faults(t *testing.T) {
 			m.ended()
 			m.settleKill()
 			last := time.Now()
-			steady.right(rightWithin)
+			m.steady.right(rightWithin)
 			t.Logf("the view was right %s after the last fault", time.Since(last).Round(10*time.Millisecond))
 			m.check()
 		}
 	}
 	t.Logf("faults: %v; %d writes, %d cut off (%d of those had been made), %d kills of the daemon", m.seen, n, m.cut, m.made, m.killed)
-	visits.wantNone(t)
+	m.visits.wantNone(t)
 	stranger()
 	m.deleteAll()
 }
@@ -100,8 +104,57 @@ func (m *mayhem) processFaults(ctx context.Context, cluster *nomadtest.Cluster) 
 	for _, a := range cluster.Clients {
 		add(a.Name(), a.Process)
 	}
-	add("consul", cluster.Consul)
-	return all
+	return append(
+		all,
+		fault{"consul killed", cluster.Consul.Kill, func() error { return m.consulBack(ctx) }},
+		fault{"consul paused", cluster.Consul.Pause, cluster.Consul.Continue},
+	)
+}
+
+// consulBack ends a kill of Consul. Here is one agent for all nodes and for the router. When it starts it holds every check for critical until it has
+// made it once (Consul's agent/agent.go, loadChecks), and a router whose next look is in that second takes the app for gone until the one after that,
+// 5 s, 20 s or 45 s later (consul/api/watch). Nothing that the daemon does can serve those visitors. But the dynos must pass again at once,
+// and from when the router knows that, all are served.
+func (m *mayhem) consulBack(ctx context.Context) error {
+	starts := time.Now()
+	if err := m.cluster.Consul.Restart(ctx); err != nil {
+		return err
+	}
+	back := time.Now()
+	err := until(ctx, rightWithin, func(ctx context.Context) error {
+		list, _, err := m.cluster.ConsulClient().Health().Service(m.steady.app, "", true, (&consulapi.QueryOptions{}).WithContext(ctx))
+		if err == nil && len(list) != steadyDynos {
+			err = fmt.Errorf("%d dynos pass", len(list))
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	passed := time.Now()
+	if err := until(ctx, time.Minute, m.steady.routerKnows); err != nil {
+		return err
+	}
+	m.visits.excuse(span{starts, time.Now()})
+	m.tb.Logf("dynos passed %s after Consul was back, and the router knew that %s after", passed.Sub(back).Round(10*time.Millisecond), time.Since(back).Round(10*time.Millisecond))
+	return nil
+}
+
+// until asks until there is no error any more, and gives the last one when that takes too long.
+func until(ctx context.Context, within time.Duration, try func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	for {
+		err := try(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("not within %s: %w", within, err)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }
 
 // wireFaults are what can be wrong with the wire between the daemon and a part.
@@ -152,16 +205,19 @@ func (m *mayhem) ended() {
 // mark is what the dynos of the steady app have in their environment.
 const mark = "of-the-steady-app"
 
-// steady makes an app that is served while all else happens.
-func (m *mayhem) steady() served {
+// steadyDynos are how many web dynos the steady app has.
+const steadyDynos = 2
+
+// serveSteady makes an app that is served while all else happens.
+func (m *mayhem) serveSteady() served {
 	m.tb.Helper()
 	const app = "steady-default"
 	m.do(http.MethodPost, "/apps", `{"name":"steady"}`, http.StatusCreated, nil)
 	m.do(http.MethodPatch, "/apps/"+app+"/config-vars", `{"MARK":"`+mark+`"}`, http.StatusOK, nil)
-	m.do(http.MethodPost, "/apps/"+app+"/formation", `{"type":"web","quantity":2,"healthcheck":"/health"}`, http.StatusOK, nil)
+	m.do(http.MethodPost, "/apps/"+app+"/formation", fmt.Sprintf(`{"type":"web","quantity":%d,"healthcheck":"/health"}`, steadyDynos), http.StatusOK, nil)
 	m.do(http.MethodPost, "/apps/"+app+"/builds", `{"url":"`+m.image+`"}`, http.StatusCreated, nil)
 	m.waitRelease(app, 2, "succeeded")
-	m.waitSettled(app, 2)
+	m.waitSettled(app, steadyDynos)
 	m.page(app, "/")
 	return served{m.daemon, app}
 }

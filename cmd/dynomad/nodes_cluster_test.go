@@ -339,10 +339,14 @@ type visitLoad struct {
 	start time.Time
 	stop  func()
 
-	mu     sync.Mutex
-	total  int
-	failed []failedVisit
+	mu      sync.Mutex
+	total   int
+	failed  []failedVisit
+	excused []span
 }
+
+// span is a time during which nobody could be served by anything that the platform does.
+type span struct{ from, to time.Time }
 
 // failedVisit is a visitor who was not served.
 type failedVisit struct {
@@ -440,9 +444,17 @@ func (l *visitLoad) lost(from time.Time) int {
 	defer l.mu.Unlock()
 	n := 0
 	for _, f := range l.failed {
-		if !f.began.Before(from) {
+		excused := slices.ContainsFunc(l.excused, func(s span) bool { return !f.began.Before(s.from) && f.began.Before(s.to) })
+		if !f.began.Before(from) && !excused {
 			n++
 		}
 	}
 	return n
+}
+
+// excuse has visitors not count who came during a span.
+func (l *visitLoad) excuse(s span) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.excused = append(l.excused, s)
 }
