@@ -71,6 +71,7 @@ func (w *Watcher) Run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
+		w.Client.api.Close() // what lost this connection may have lost those that nobody uses now
 		if synced {
 			pause = minBackoff
 		}
@@ -88,9 +89,10 @@ func (w *Watcher) once(ctx context.Context) (synced bool, err error) {
 	w.mu.Lock()
 	w.giveUp = cancel
 	w.mu.Unlock()
-	// A half-open connection and a frozen server give no error, only silence, from the first byte on.
+	// A half-open connection and a frozen server give no error, only silence, from the first byte on. Nomad answers at once with a
+	// heartbeat, so that who opens a stream need not wait for longer than any other call does.
 	bound := cmp.Or(w.silence, streamSilence)
-	silence := time.AfterFunc(bound, cancel)
+	silence := time.AfterFunc(min(bound, callTimeout), cancel)
 	defer silence.Stop()
 	stream, err := w.open(ctx)
 	silence.Stop() // the lists have deadlines of their own

@@ -2,6 +2,7 @@ package nomad
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -217,6 +218,34 @@ func TestWatcher_doubtForgotten(t *testing.T) {
 	wire.Forget()
 	f.watcher.Doubt()
 	synced(t, f, 2)
+}
+
+// TestWatcher_forgottenWhileOpening has a wire forget its connections when the stream has been asked for and not been answered. Such a
+// silence is not a quiet stream's: it is given up like any call.
+func TestWatcher_forgottenWhileOpening(t *testing.T) {
+	t.Parallel()
+	s := newStandIn(t)
+	s.mute = true
+	wire, err := nomadtest.NewWire(t.Context(), strings.TrimPrefix(s.server.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = wire.Close() })
+	f := watchAt(t, "http://"+wire.Addr(), 0)
+	nomadtest.Eventually(t, within, func(context.Context) error {
+		if s.count("/v1/event/stream") == 0 {
+			return errors.New("the stream was not asked for")
+		}
+		return nil
+	})
+	wire.Forget()
+	s.set(func() { s.mute = false })
+	nomadtest.Eventually(t, callTimeout+within, func(context.Context) error {
+		if resets, _ := f.counts(); resets == 0 {
+			return errors.New("no full list yet")
+		}
+		return nil
+	})
 }
 
 // TestWatcher_neverAnswers opens a stream at a Nomad that accepts the request and says nothing.
