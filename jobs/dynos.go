@@ -25,19 +25,8 @@ type AppInput struct {
 // sorted by type, index and age. An allocation whose job version is not known yet is no dyno for that instant: it would be shown without
 // its release and under another name than it has ever after.
 func Dynos(in AppInput) []dynomad.Dyno {
-	rows := []row{}
-	taken := places{}
-	newest, types := newestBySlot(in.Allocs), in.types()
-	for _, a := range in.Allocs {
-		if !a.VersionKnown || !Listed(a, in.Now) || in.left(a, newest) {
-			continue
-		}
-		r := row{Dyno: Dyno(in.dynoInput(a, types)), index: int(a.Index)}
-		rows = append(rows, r)
-		if r.takesIndex() {
-			taken.take(a, in.Contents[a.JobVersion][a.Group].Number)
-		}
-	}
+	types := in.types()
+	rows, taken := in.placed(types)
 	for _, t := range in.State.Types {
 		rows = append(rows, in.waiting(types[t.Type], taken.indexes(t.Type))...)
 	}
@@ -48,6 +37,33 @@ func Dynos(in AppInput) []dynomad.Dyno {
 		dynos[i] = r.Dyno
 	}
 	return dynos
+}
+
+// Owed reports whether Nomad owes an app a dyno: it was told to run one more than it has placed, and does not say why it does not.
+func Owed(in AppInput) bool {
+	types := in.types()
+	_, taken := in.placed(types)
+	return slices.ContainsFunc(in.State.Types, func(t dynomad.DynoType) bool {
+		_, runs := t.Runs()
+		return runs && in.keeps(t) && in.unplaced(types[t.Type], taken.indexes(t.Type)).owed()
+	})
+}
+
+// placed gives the rows of the dynos that Nomad has, and the places that they take.
+func (in AppInput) placed(types map[string]wantedType) ([]row, places) {
+	rows, taken := []row{}, places{}
+	newest := newestBySlot(in.Allocs)
+	for _, a := range in.Allocs {
+		if !a.VersionKnown || !Listed(a, in.Now) || in.left(a, newest) {
+			continue
+		}
+		r := row{Dyno: Dyno(in.dynoInput(a, types)), index: int(a.Index)}
+		rows = append(rows, r)
+		if r.takesIndex() {
+			taken.take(a, in.Contents[a.JobVersion][a.Group].Number)
+		}
+	}
+	return rows, taken
 }
 
 // wantedType is a dyno type as it is wanted now.
@@ -156,26 +172,37 @@ func (in AppInput) left(a Alloc, newest map[slot]int64) bool {
 
 // waiting gives the rows of a type's dynos that are not placed.
 func (in AppInput) waiting(t wantedType, taken []int) []row {
-	if in.State.Wanted == nil || in.State.Build == nil || !t.KeptUp() {
+	if !in.keeps(t.DynoType) {
 		return nil
 	}
 	if _, runs := t.Runs(); !runs {
 		return in.leftOut(t.DynoType)
 	}
-	since := in.State.Wanted.CreatedAt
-	if t.UpdatedAt.After(since) {
-		since = t.UpdatedAt
-	}
-	dynos := Waiting(WaitingInput{
-		App: in.State.App, Type: t.DynoType, Command: t.command.Text, Count: Count(in.State.App, t.DynoType), Taken: taken,
-		ReleaseVersion: in.State.Wanted.Version, Metric: in.Blocked[t.Type], Trial: in.State.Trial, Since: since,
-	})
-	free := freeIndexes(Count(in.State.App, t.DynoType), taken)
+	waiting := in.unplaced(t, taken)
+	dynos := Waiting(waiting)
+	free := freeIndexes(waiting.Count, taken)
 	rows := make([]row, len(dynos))
 	for i, d := range dynos {
 		rows[i] = row{Dyno: d, index: free[i], unplaced: 1}
 	}
 	return rows
+}
+
+// keeps reports whether there is something that the dynos of a type are to run all the time.
+func (in AppInput) keeps(t dynomad.DynoType) bool {
+	return in.State.Wanted != nil && in.State.Build != nil && t.KeptUp()
+}
+
+// unplaced gives what the rows are made of of a type's dynos that are not placed.
+func (in AppInput) unplaced(t wantedType, taken []int) WaitingInput {
+	since := in.State.Wanted.CreatedAt
+	if t.UpdatedAt.After(since) {
+		since = t.UpdatedAt
+	}
+	return WaitingInput{
+		App: in.State.App, Type: t.DynoType, Command: t.command.Text, Count: Count(in.State.App, t.DynoType), Taken: taken,
+		ReleaseVersion: in.State.Wanted.Version, Metric: in.Blocked[t.Type], Trial: in.State.Trial, Since: since,
+	}
 }
 
 // runs gives the rows of the dynos that run once.

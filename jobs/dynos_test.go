@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/nomad/api"
 
 	"github.com/dynomad/dynomad"
 	"github.com/dynomad/dynomad/jobs"
@@ -159,4 +160,42 @@ func TestDynos_leftOut(t *testing.T) {
 	if got := jobs.Dynos(in); got == nil || len(got) != 0 {
 		t.Errorf("dynos without a release are %+v", got)
 	}
+}
+
+func TestOwed(t *testing.T) {
+	t.Parallel()
+	two := web()
+	two.Quantity = 2
+	one := alloc("b", "web", 1, nil)
+	tests := map[string]struct {
+		change func(in *jobs.AppInput)
+		want   bool
+	}{
+		"one of two":           {func(*jobs.AppInput) {}, true},
+		"both":                 {func(in *jobs.AppInput) { in.Allocs = append(in.Allocs, alloc("a", "web", 0, nil)) }, false},
+		"its node lost it":     {func(in *jobs.AppInput) { in.Allocs[0].Desired, in.Allocs[0].Client = "stop", "lost" }, true},
+		"in maintenance":       {func(in *jobs.AppInput) { in.State.App.Maintenance = true }, false},
+		"no release":           {func(in *jobs.AppInput) { in.State.Wanted = nil }, false},
+		"Nomad says why":       {func(in *jobs.AppInput) { in.Blocked = map[string]*api.AllocationMetric{"web": {}} }, false},
+		"… of another type":    {func(in *jobs.AppInput) { in.Blocked = map[string]*api.AllocationMetric{"worker": {}} }, true},
+		"not told of it":       {func(in *jobs.AppInput) { in.State.Trial = trialOf(1) }, false},
+		"told of it":           {func(in *jobs.AppInput) { in.State.Trial = trialOf(2) }, true},
+		"one crashes":          {func(in *jobs.AppInput) { in.Allocs = append(in.Allocs, alloc("a", "web", 0, ended("failed", "run"))) }, false},
+		"a type that runs one": {func(in *jobs.AppInput) { in.State.Types[0].Quantity = 1 }, false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			in := appInput(false, []dynomad.DynoType{two}, one)
+			tt.change(&in)
+			if got := jobs.Owed(in); got != tt.want {
+				t.Errorf("got %t, want %t", got, tt.want)
+			}
+		})
+	}
+}
+
+// trialOf gives a rollout that Nomad was told to run so many web dynos of.
+func trialOf(count int) *dynomad.Rollout {
+	return &dynomad.Rollout{Version: 2, Trial: true, Types: []dynomad.RenderedType{{Type: "web", Count: count}}}
 }

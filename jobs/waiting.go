@@ -53,16 +53,26 @@ func Waiting(in WaitingInput) []dynomad.Dyno {
 	return rows
 }
 
-// why says why a dyno waits that is the nth of its type, counted from 0. Nomad is not told of more dynos than it had when a
-// rollout on trial began before that has ended; see Input.Capped.
+// why says why a dyno waits that is the nth of its type, counted from 0.
 func (in WaitingInput) why(nth int) string {
-	if in.Trial != nil {
-		if told, ok := in.Trial.Type(in.Type.Type); ok && nth >= told.Count {
-			return fmt.Sprintf("It waits for the end of the rollout of v%d.", in.Trial.Version)
-		}
+	if nth >= in.told() {
+		return fmt.Sprintf("It waits for the end of the rollout of v%d.", in.Trial.Version)
 	}
 	return PlacementProblem(in.Metric)
 }
+
+// told gives how many dynos Nomad was told to run: not more than when a rollout on trial began, before that has ended; see Input.Capped.
+func (in WaitingInput) told() int {
+	if in.Trial != nil {
+		if told, ok := in.Trial.Type(in.Type.Type); ok {
+			return min(in.Count, told.Count)
+		}
+	}
+	return in.Count
+}
+
+// owed reports whether Nomad was told of more dynos than there are, and does not say why it places no more.
+func (in WaitingInput) owed() bool { return len(in.Taken) < in.told() && in.Metric == nil }
 
 // freeIndexes gives as many indexes as count has more than there are taken ones, the lowest first.
 func freeIndexes(count int, taken []int) []int {

@@ -53,6 +53,7 @@ func TestClient_kindsOfErrors(t *testing.T) {
 		{"500 1 error occurred:\n\t* Missing job task groups", dynomad.Invalid},
 		{"500 2 errors occurred:\n\t* Task group web validation failed", dynomad.Invalid},
 		{`500 job "x" is in nonexistent namespace "y"`, dynomad.Invalid},
+		{"500 job not found", dynomad.NotFound},
 		{"400 bad", dynomad.Invalid},
 		{"403 Permission denied", dynomad.Unavailable},
 		{"401 who", dynomad.Unavailable},

@@ -15,9 +15,12 @@ import (
 // retryAfter is what clients are told when Nomad does not answer.
 const retryAfter = 5 * time.Second
 
+// noJob is what Nomad says, with a plain 500, of a job that it should evaluate and that there is none of (nomad/job_endpoint.go, Evaluate).
+const noJob = "job not found"
+
 // translate turns an error of Nomad's client into one of the platform's kinds, by status code. Lost check-and-set races are
 // an exception: Nomad answers them with a plain 500, so their documented prefix is looked for
-// (api.RegisterEnforceIndexErrPrefix).
+// (api.RegisterEnforceIndexErrPrefix). So is noJob.
 func translate(doing string, err error) error {
 	if err == nil {
 		return nil
@@ -32,7 +35,7 @@ func translate(doing string, err error) error {
 	switch {
 	case strings.Contains(answer.Body(), api.RegisterEnforceIndexErrPrefix):
 		return dynomad.Wrap(dynomad.Conflict, err, "The job was changed by somebody else meanwhile (%s).", doing)
-	case answer.StatusCode() == http.StatusNotFound:
+	case answer.StatusCode() == http.StatusNotFound || strings.TrimSpace(answer.Body()) == noJob:
 		return dynomad.Wrap(dynomad.NotFound, err, "Nomad does not have it (%s).", doing)
 	case refused(err):
 		return unavailable(err, "Nomad refuses the daemon's token (%s).", doing)

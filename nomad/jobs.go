@@ -133,6 +133,15 @@ func (c *Client) deregister(ctx context.Context, namespace, id string, purge boo
 	return ignoreMissing(translate("ending job "+id, err))
 }
 
+// Evaluate has the scheduler look at a job again, as its allocations stand; that there is none is no error. What runs as it should is left
+// alone (Nomad's POST /v1/job/:job_id/evaluate).
+func (c *Client) Evaluate(ctx context.Context, namespace, id string) error {
+	w, done := c.write(ctx, namespace)
+	defer done()
+	_, _, err := c.api.Jobs().EvaluateWithOpts(id, api.EvalOptions{}, w)
+	return ignoreMissing(translate("evaluating job "+id, err))
+}
+
 // contents gives what every version of a job that Nomad still keeps has dynos run.
 func (c *Client) contents(ctx context.Context, namespace, id string) ([]jobs.VersionContent, error) {
 	q, done := c.query(ctx, namespace)

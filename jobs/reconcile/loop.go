@@ -47,6 +47,7 @@ type Loop struct {
 
 	mu      sync.Mutex
 	quiet   map[string]time.Time // by app or run id: when all dynos of a job that has to go were first seen to have ended
+	owed    map[string]time.Time // by app or run id: since when Nomad owes it a dyno
 	revoked map[string]bool      // runs that have started, and whose variables were removed
 	rolling map[string]rolling   // by app id: rollouts under way
 	about   map[string]subject   // by app id: what lines of the log name it by
@@ -61,7 +62,7 @@ func New(c Config) *Loop {
 		c.Meter = unmetered{}
 	}
 	l := &Loop{
-		Config: c, quiet: map[string]time.Time{}, revoked: map[string]bool{}, rolling: map[string]rolling{}, about: map[string]subject{},
+		Config: c, quiet: map[string]time.Time{}, owed: map[string]time.Time{}, revoked: map[string]bool{}, rolling: map[string]rolling{}, about: map[string]subject{},
 		calm: newCalm(),
 	}
 	l.apps, l.runs = newLane(&l.Config, laneApps), newLane(&l.Config, laneRuns)
@@ -97,17 +98,23 @@ func (l *Loop) Run(ctx context.Context) {
 func (l *Loop) endedSince(id string, ended bool, while time.Duration) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	since, known := l.quiet[id]
+	return lasts(l.quiet, id, ended, while)
+}
+
+// lasts reports whether something has held for at least a while, and notes in since when it was first seen to. It forgets that once it
+// says so, and when it does not hold.
+func lasts(since map[string]time.Time, id string, holds bool, while time.Duration) bool {
+	first, known := since[id]
 	switch {
-	case !ended:
-		delete(l.quiet, id)
+	case !holds:
+		delete(since, id)
 		return false
 	case !known:
-		l.quiet[id] = time.Now()
+		since[id] = time.Now()
 		return false
-	case time.Since(since) < while:
+	case time.Since(first) < while:
 		return false
 	}
-	delete(l.quiet, id)
+	delete(since, id)
 	return true
 }

@@ -63,6 +63,10 @@ func (l *Loop) tend(ctx context.Context, t target, found *calmApp) (time.Duratio
 	if t.unlisted {
 		found.name = "" // what the view does not show has to be asked for each time
 	}
+	owed, err := l.remindApp(ctx, t)
+	if err != nil {
+		return 0, err
+	}
 	waits, err := l.stopDynos(ctx, t)
 	if err != nil {
 		return 0, err
@@ -70,7 +74,7 @@ func (l *Loop) tend(ctx context.Context, t target, found *calmApp) (time.Duratio
 	if t.Applied.RollingOut || waits {
 		return rolloutGap, nil
 	}
-	return soonest(l.untilRetry(t), t.again), l.settle(ctx, t)
+	return soonest(soonest(l.untilRetry(t), t.again), owed), l.settle(ctx, t)
 }
 
 // soonest gives the smaller of two pauses, of which 0 is none.

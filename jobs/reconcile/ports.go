@@ -69,6 +69,8 @@ type Cluster interface {
 	// Lower lowers counts of a registered job and changes nothing else of it.
 	Lower(ctx context.Context, namespace, id string, counts map[string]int, modifyIndex uint64) (jobs.Registered, error)
 	Evaluated(ctx context.Context, namespace, evalID string) (bool, error)
+	// Evaluate has the scheduler look at a job again; what runs as it should is left alone. That there is none is no error.
+	Evaluate(ctx context.Context, namespace, id string) error
 }
 
 // Live is the view of the cluster in memory.
@@ -84,6 +86,8 @@ type Live interface {
 	Unread(namespace, id string) (paths []string, fresh bool)
 	// Explain tells how an app's dynos do, whether they were told to end meanwhile or not.
 	Explain(state dynomad.AppState, now time.Time) jobs.Explained
+	// Owed reports whether Nomad has left a dyno of an app unplaced without saying why.
+	Owed(state dynomad.AppState, now time.Time) bool
 	// Run tells of a run's job; fresh as above.
 	Run(app dynomad.App, run dynomad.Run) (sight jobs.RunSight, fresh bool)
 	// Mark gives a number that moves with every change of a job, its allocations or its variables after which the loop may have

@@ -154,6 +154,7 @@ func (l *Loop) cleanUp(ctx context.Context, t target) error {
 	l.mu.Lock()
 	delete(l.about, t.App.ID)
 	delete(l.rolling, t.App.ID)
+	delete(l.owed, t.App.ID)
 	l.mu.Unlock()
 	l.wakeNext(ctx, t)
 	return nil

@@ -20,6 +20,7 @@ func (l *Loop) endRun(ctx context.Context, t *runTarget, end dynomad.RunEnd, aud
 	t.Ended = &end
 	l.mu.Lock()
 	delete(l.revoked, t.ID)
+	delete(l.owed, t.ID)
 	l.mu.Unlock()
 	l.logRun(ctx, t).Info("run ended", "state", end.State, "info", end.Info)
 	return nil

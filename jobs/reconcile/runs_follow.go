@@ -32,7 +32,7 @@ func (l *Loop) followRun(ctx context.Context, t *runTarget) (time.Duration, erro
 	case t.StopReason != "":
 		return l.stopRun(ctx, t, sight)
 	case t.AllocID == "":
-		return 0, l.placeRun(ctx, t, view)
+		return l.placeRun(ctx, t, view)
 	case a.Task.Lost():
 		return 0, l.endRun(ctx, t, dynomad.RunEnd{
 			State: dynomad.StateStopped, Info: "Its process was lost, as when its node is started anew. It is not run again.", Node: a.NodeName, AllocID: a.ID,
@@ -93,17 +93,20 @@ func (l *Loop) stopRunJob(ctx context.Context, t *runTarget) (ended bool, err er
 }
 
 // placeRun lets the allocation run that Nomad has placed. It is recorded before its variable is written.
-func (l *Loop) placeRun(ctx context.Context, t *runTarget, view jobs.RunView) error {
+func (l *Loop) placeRun(ctx context.Context, t *runTarget, view jobs.RunView) (time.Duration, error) {
 	a, ok := view.Sight.Alloc(t.Run)
 	if !ok {
-		return l.unplaced(ctx, t, view)
+		if err := l.unplaced(ctx, t, view); err != nil || t.Ended != nil {
+			return 0, err
+		}
+		return l.remindRun(ctx, t, view.Sight)
 	}
 	allocID, err := l.Desired.RunPlaced(ctx, t.app.ID, t.ID, a.ID)
 	if err != nil {
-		return fmt.Errorf("recording a run's allocation: %w", err)
+		return 0, fmt.Errorf("recording a run's allocation: %w", err)
 	}
 	t.AllocID = allocID
-	return l.putGrant(ctx, t)
+	return 0, l.putGrant(ctx, t)
 }
 
 // unplaced ends a run that Nomad will not place any more.

@@ -156,6 +156,14 @@ func (v *View) Explain(state dynomad.AppState, now time.Time) jobs.Explained {
 	return out
 }
 
+// Owed implements reconcile.Live.
+func (v *View) Owed(state dynomad.AppState, now time.Time) bool {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	in, _ := v.input(state, now)
+	return jobs.Owed(in)
+}
+
 // input gives what an app's dynos are made of, and its version. v.mu is held.
 func (v *View) input(state dynomad.AppState, now time.Time) (jobs.AppInput, uint64) {
 	in := jobs.AppInput{Settings: v.Settings, State: state, Health: map[string]jobs.Health{}, Now: jobs.At(now)}

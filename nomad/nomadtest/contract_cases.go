@@ -21,6 +21,9 @@ func testAbsent(t *testing.T, c *contract) {
 	if err != nil || ok || info != (jobs.JobInfo{}) {
 		t.Errorf("got %+v, %t, %v; want none", info, ok, err)
 	}
+	if err := c.Cluster.Evaluate(t.Context(), "", c.id); err != nil {
+		t.Errorf("evaluating it: %v", err)
+	}
 	for range 2 {
 		if ended, err := c.Cluster.StopJob(t.Context(), "", c.id, 7); err != nil || !ended {
 			t.Errorf("ending it: %t, %v", ended, err)
@@ -151,6 +154,25 @@ func testRolloutSucceeds(t *testing.T, c *contract) {
 	}
 }
 
+// testEvaluate has the scheduler look at a job that is as it should be, and then at one that wants a dyno more: nothing else comes of it.
+func testEvaluate(t *testing.T, c *contract) {
+	applied := c.register(c.job(1, forever), 0)
+	c.ends(applied)
+	before := c.Allocs(c.id)
+	if err := c.Cluster.Evaluate(t.Context(), "", c.id); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.index(); got != applied.ModifyIndex {
+		t.Errorf("it moved the index from %d to %d", applied.ModifyIndex, got)
+	}
+	more := c.register(c.job(2, forever), applied.ModifyIndex)
+	c.ends(more) // evaluated after the other
+	after := c.Allocs(c.id)
+	if len(after) != 2 || after[0].ID != before[0].ID || after[0].Ended() || after[0].Stopping() {
+		t.Errorf("got %+v, want %s to run on and one more", after, before[0].ID)
+	}
+}
+
 func testRolloutFails(t *testing.T, c *contract) {
 	good := c.register(c.job(2, forever), 0)
 	c.ends(good)
@@ -229,8 +251,9 @@ func everyCall(ctx context.Context, c *contract, port contractPort) map[string]e
 	return map[string]error{
 		"job": job, "register": register, "rollout": rollout, "has": has, "paths": paths,
 		"stop": stop, "purge": port.Purge(ctx, "", c.id, 1),
-		"put":    port.PutVariable(ctx, "", "dynomad/x", map[string]string{"A": "1"}),
-		"delete": port.DeleteVariable(ctx, "", "dynomad/x"),
+		"put":      port.PutVariable(ctx, "", "dynomad/x", map[string]string{"A": "1"}),
+		"delete":   port.DeleteVariable(ctx, "", "dynomad/x"),
+		"evaluate": port.Evaluate(ctx, "", c.id),
 	}
 }
 

@@ -22,6 +22,7 @@ type Fake struct {
 	onCall    func(context.Context, Call) error
 	outcome   func(*api.Job) jobs.Rollout
 	lingers   bool
+	distracts bool // the scheduler puts off what is registered next
 	orphans   int
 	index     uint64
 	jobs      map[string]*fakeJob          // by namespace and id

@@ -45,6 +45,11 @@ func (f *Fake) store(j *fakeJob, spec *api.Job) uint64 {
 	j.spec = spec
 	j.keep(spec)
 	f.tellJob(j)
+	if f.distracts {
+		f.distracts = false
+		j.deployments[index] = &jobs.Rollout{State: jobs.RolloutRunning}
+		return index
+	}
 	switch {
 	case isBatch(spec):
 		f.placeBatch(j)

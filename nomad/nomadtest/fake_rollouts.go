@@ -117,6 +117,34 @@ func (f *Fake) Evaluated(ctx context.Context, namespace, evalID string) (done bo
 	return done, err
 }
 
+// Distract has the scheduler put off the dynos of what is registered next, as when its plans are refused too often, until it is told to
+// evaluate the job.
+func (f *Fake) Distract() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.distracts = true
+}
+
+// Evaluate has the scheduler look at a job again: it places what is lacking.
+func (f *Fake) Evaluate(ctx context.Context, namespace, id string) error {
+	key := fakeKey(namespace, id)
+	return f.call(ctx, "Evaluate", key, func() error {
+		j := f.jobs[key]
+		switch {
+		case j == nil || *j.spec.Stop:
+			return nil
+		case isBatch(j.spec):
+			f.placeBatch(j)
+			return nil
+		}
+		f.place(j)
+		if d := j.deployments[*j.spec.JobModifyIndex]; d != nil && d.State == jobs.RolloutRunning {
+			f.begin(j)
+		}
+		return nil
+	})
+}
+
 // Counts gives the counts of a job's groups as registered.
 func (f *Fake) Counts(id string) map[string]int {
 	counts := map[string]int{}

@@ -1,0 +1,51 @@
+package reconcile
+
+import (
+	"context"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/dynomad/dynomad/jobs"
+)
+
+// owedFor is how long Nomad may leave a dyno unplaced and say nothing of it before it is reminded. A scheduler that is busy needs less.
+const owedFor = 15 * time.Second
+
+// remindApp reminds Nomad of an app's job if it owes it a dyno, and gives when to look again; 0 if it does not.
+func (l *Loop) remindApp(ctx context.Context, t target) (time.Duration, error) {
+	stands := t.want.Job != nil && t.matches && !t.failed() // of what has failed, Nomad places no more
+	owed := stands && l.Live.Owed(t.AppState, l.Now())
+	return l.remind(ctx, reminder{id: t.App.ID, namespace: t.namespace, jobID: t.name, log: l.log(ctx, t)}, owed)
+}
+
+// remindRun is remindApp for a run, of which Nomad has placed nothing.
+func (l *Loop) remindRun(ctx context.Context, t *runTarget, sight jobs.RunSight) (time.Duration, error) {
+	owed := len(sight.Allocs) == 0 && len(sight.Blocked) == 0 && !sight.Stopped
+	return l.remind(ctx, reminder{id: t.ID, namespace: t.namespace, jobID: t.jobID, log: l.logRun(ctx, t)}, owed)
+}
+
+// reminder is a job that Nomad may be reminded of, and the id of the app or run that it is of.
+type reminder struct {
+	id, namespace, jobID string
+	log                  hclog.Logger
+}
+
+// remind has Nomad evaluate a job again that it has owed a dyno for a while. Its schedulers work on one picture of the cluster and may get
+// into each other's way: who loses too often puts the job off for a minute and does not say so in a way that operators would
+// understand (nomad/scheduler/generic_sched.go, "max-plan-attempts"; nomad/leader.go, failedEvalUnblockInterval). A release has not so much time to waste.
+func (l *Loop) remind(ctx context.Context, r reminder, owed bool) (time.Duration, error) {
+	l.mu.Lock()
+	due := lasts(l.owed, r.id, owed, owedFor)
+	l.mu.Unlock()
+	if !owed {
+		return 0, nil
+	}
+	if due {
+		r.log.Warn("Nomad has not placed a dyno and does not say why, asking it to look again", "job_id", r.jobID)
+		if err := l.Cluster.Evaluate(ctx, r.namespace, r.jobID); err != nil {
+			return 0, err
+		}
+	}
+	return owedFor, nil
+}
