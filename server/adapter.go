@@ -27,7 +27,7 @@ import (
 func (s *Server) adapt(rt route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start, id := time.Now(), s.cfg.NewID()
-		rec := &recorder{ResponseWriter: w, head: r.Method == http.MethodHead}
+		rec := &recorder{ResponseWriter: w, head: r.Method == http.MethodHead, codings: r.Header["Accept-Encoding"]}
 		setHeaders(rec.Header(), id)
 		limit := cmp.Or(rt.time, handlerTime)
 		setDeadlines(w, r, start, limit)
@@ -204,6 +204,7 @@ func withoutTrailingSlash(next http.Handler) http.Handler {
 type recorder struct {
 	http.ResponseWriter
 	head     bool
+	codings  []string // of the answer that the client takes, as it said
 	status   int
 	begun    func()    // told of the status of a success, as soon as it is known; may be nil
 	switched time.Time // when the connection became something else than HTTP

@@ -7,7 +7,7 @@ import (
 	"github.com/dynomad/dynomad/server/dialect"
 )
 
-// maxBodies bounds the memory of bodies, in bytes. Past it all are forgotten and made again as they are asked for.
+// maxBodies bounds the memory of bodies, in bytes of text; compressed, they take a tenth more. Past it all are forgotten and made again as they are asked for.
 const maxBodies = 64 << 20
 
 // bodies keeps what lists of dynos were answered with: to encode a list takes far longer than to see that it is still right,
@@ -24,10 +24,11 @@ type bodyKey struct {
 	dialect dialect.Dialect
 }
 
-// body is an encoded list and what it was made of. Nobody changes the text.
+// body is an encoded list and what it was made of. Nobody changes the text. It is compressed once, when somebody asks for that.
 type body struct {
 	mark dynomad.DynoMark
 	text []byte
+	zip  func() []byte
 }
 
 func newBodies() *bodies { return &bodies{kept: map[bodyKey]body{}} }
@@ -42,7 +43,7 @@ func (b *bodies) get(key bodyKey, look dynomad.DynoLook) (body, bool) {
 
 // put keeps a body in place of an earlier one and gives it.
 func (b *bodies) put(key bodyKey, mark dynomad.DynoMark, text []byte) body {
-	made := body{mark: mark, text: text}
+	made := body{mark: mark, text: text, zip: sync.OnceValue(func() []byte { return zipped(text) })}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.size > maxBodies {

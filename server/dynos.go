@@ -106,7 +106,7 @@ func (s *Server) listDynos(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	w.Header().Set("Accept-Ranges", "id, name")
-	respondText(w, http.StatusOK, whole.text)
+	send(w, http.StatusOK, whole.text, whole.zip)
 	return nil
 }
 

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/dynomad/dynomad"
@@ -36,10 +35,7 @@ func encode(answer any) ([]byte, error) {
 
 // respondText sends an answer that is encoded.
 func respondText(w http.ResponseWriter, status int, text []byte) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
-	w.WriteHeader(status)
-	_, _ = w.Write(text) // fails only when the client is gone
+	send(w, status, text, func() []byte { return zipped(text) })
 }
 
 // lens is what decides how an answer looks to one client: its dialect, and what its token may see.

@@ -39,7 +39,11 @@ func (r *rounds) wrk(ctx context.Context, tb testing.TB, t target, clients int, 
 		tb.Fatal(err)
 	}
 	cmd := exec.CommandContext(ctx, "wrk", "-t", fmt.Sprint(min(clients, runtime.NumCPU())), "-c", fmt.Sprint(clients), "-d", fmt.Sprintf("%.0fs", over.Seconds()),
-		"-s", script, "-H", "Authorization: Bearer "+t.token, "http://"+t.addr+t.path)
+		"-s", script, "-H", "Authorization: Bearer "+t.token)
+	if t.gzip {
+		cmd.Args = append(cmd.Args, "-H", "Accept-Encoding: gzip")
+	}
+	cmd.Args = append(cmd.Args, "http://"+t.addr+t.path)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		tb.Fatalf("wrk, of Debian's package wrk: %v\n%s", err, out)

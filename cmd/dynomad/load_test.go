@@ -18,6 +18,7 @@ import (
 // target is a page that clients ask for again and again.
 type target struct {
 	name, addr, path, token string
+	gzip                    bool // ask for that
 }
 
 // request is what each client sends each time.
