@@ -123,12 +123,21 @@ func (a Alloc) Stopping() bool {
 	return a.Migrating || a.Desired == api.AllocDesiredStatusStop || a.Desired == api.AllocDesiredStatusEvict
 }
 
+// What Nomad's scheduler says of an allocation that it told to end (scheduler/util.go, alloc… constants).
+const (
+	allocNotNeeded   = "alloc not needed due to job update"
+	allocUpdating    = "alloc is being updated due to job update"
+	allocMigrating   = "alloc is being migrated" // a drain, or a stop by hand
+	allocNodeTainted = "alloc not needed as node is tainted"
+	allocLost        = "alloc is lost since its node is down"
+	allocRescheduled = "alloc was rescheduled because it failed"
+)
+
 // Moved reports whether the allocation was told to end because of where it runs, or by hand: its node is drained or lost, somebody stopped it, or
-// one of more priority took its place. Nomad places another one. The texts are those of Nomad's scheduler (scheduler/util.go, alloc… constants); a
-// stop by hand has that of a drain.
+// one of more priority took its place. Nomad places another one.
 func (a Alloc) Moved() bool {
 	switch a.DesiredText {
-	case "alloc is being migrated", "alloc not needed as node is tainted", "alloc is lost since its node is down":
+	case allocMigrating, allocNodeTainted, allocLost:
 		return true
 	}
 	return a.Migrating || a.Desired == api.AllocDesiredStatusEvict

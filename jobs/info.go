@@ -21,17 +21,16 @@ func (in DynoInput) stoppedInfo() string {
 	return sentence(a.ClientText)
 }
 
-// stoppingInfo says why the dyno was told to end. The texts that are put into plainer words are those of Nomad's scheduler
-// (scheduler/util.go, alloc… constants).
+// stoppingInfo says why the dyno was told to end, and puts what Nomad's scheduler says of it into plainer words.
 func (in DynoInput) stoppingInfo() string {
 	switch in.Alloc.DesiredText {
-	case "alloc not needed due to job update":
+	case allocNotNeeded:
 		return "It is no longer wanted."
-	case "alloc is being updated due to job update", "alloc is being migrated":
+	case allocUpdating, allocMigrating:
 		return "Another dyno takes its place."
-	case "alloc was rescheduled because it failed":
+	case allocRescheduled:
 		return "It failed, and another dyno takes its place."
-	case "alloc is lost since its node is down":
+	case allocLost:
 		return fmt.Sprintf("Its node %s is down.", in.Alloc.NodeName)
 	}
 	return sentence(in.Alloc.DesiredText)

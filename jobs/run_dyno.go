@@ -143,9 +143,6 @@ func placeEnding(exit Exit, info string) (dynomad.DynoState, string) {
 	return dynomad.StateStopped, "Its container ended, and its command with it."
 }
 
-// allocLost is what Nomad says of an allocation whose node is gone (scheduler/util.go).
-const allocLost = "alloc is lost since its node is down"
-
 // RunLost gives what becomes of a run whose node has been out of sight for too long; false if that is not so. The process may run on
 // there: it is told to end when the node is back.
 func RunLost(in RunView, a Alloc) (dynomad.RunEnd, bool) {
