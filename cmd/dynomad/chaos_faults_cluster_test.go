@@ -121,7 +121,7 @@ func (m *mayhem) consulBack(ctx context.Context) error {
 		return err
 	}
 	back := time.Now()
-	err := until(ctx, rightWithin, func(ctx context.Context) error {
+	err := nomadtest.Await(ctx, rightWithin, func(ctx context.Context) error {
 		list, _, err := m.cluster.ConsulClient().Health().Service(m.steady.app, "", true, (&consulapi.QueryOptions{}).WithContext(ctx))
 		if err == nil && len(list) != steadyDynos {
 			err = fmt.Errorf("%d dynos pass", len(list))
@@ -132,29 +132,12 @@ func (m *mayhem) consulBack(ctx context.Context) error {
 		return err
 	}
 	passed := time.Now()
-	if err := until(ctx, time.Minute, m.steady.routerKnows); err != nil {
+	if err := nomadtest.Await(ctx, time.Minute, m.steady.routerKnows); err != nil {
 		return err
 	}
 	m.visits.excuse(span{starts, time.Now()})
 	m.tb.Logf("dynos passed %s after Consul was back, and the router knew that %s after", passed.Sub(back).Round(10*time.Millisecond), time.Since(back).Round(10*time.Millisecond))
 	return nil
-}
-
-// until asks until there is no error any more, and gives the last one when that takes too long.
-func until(ctx context.Context, within time.Duration, try func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
-	for {
-		err := try(ctx)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("not within %s: %w", within, err)
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
 }
 
 // wireFaults are what can be wrong with the wire between the daemon and a part.

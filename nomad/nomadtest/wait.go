@@ -43,13 +43,20 @@ func poll(ctx context.Context, try func(context.Context) error) error {
 	}
 }
 
-// Eventually calls try until it returns nil and fails the test, with try's last error, when that takes longer than
-// within.
-func Eventually(tb testing.TB, within time.Duration, try func(context.Context) error) {
-	tb.Helper()
-	ctx, cancel := context.WithTimeout(tb.Context(), within)
+// Await calls try until it returns nil, and gives try's last error when that takes longer than within.
+func Await(ctx context.Context, within time.Duration, try func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	if err := poll(ctx, try); err != nil {
-		tb.Fatalf("not within %v: %v", within, err)
+		return fmt.Errorf("not within %v: %w", within, err)
+	}
+	return nil
+}
+
+// Eventually is Await for a test, which it fails.
+func Eventually(tb testing.TB, within time.Duration, try func(context.Context) error) {
+	tb.Helper()
+	if err := Await(tb.Context(), within, try); err != nil {
+		tb.Fatal(err)
 	}
 }
