@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	consulapi "github.com/hashicorp/consul/api"
 	nomadapi "github.com/hashicorp/nomad/api"
 
@@ -111,33 +112,62 @@ func (m *mayhem) processFaults(ctx context.Context, cluster *nomadtest.Cluster) 
 	)
 }
 
-// consulBack ends a kill of Consul. Here is one agent for all nodes and for the router. When it starts it holds every check for critical until it has
-// made it once (Consul's agent/agent.go, loadChecks), and a router whose next look is in that second takes the app for gone until the one after that,
-// 5 s, 20 s or 45 s later (consul/api/watch). Nothing that the daemon does can serve those visitors. But the dynos must pass again at once,
-// and from when the router knows that, all are served.
+// consulBack ends a kill of Consul's server. Here is only one, and when it starts it puts its catalog together anew from its log, once it is elected.
+// A router whose look falls into that takes the app for gone until it has looked again: 2 s later, or 5 s, 20 s or 45 s if it was refused before
+// (consul/api/watch). Nothing that the daemon does can serve those visitors. But the dynos must pass again at once, and from when the router
+// has looked at the whole catalog, all are served.
 func (m *mayhem) consulBack(ctx context.Context) error {
 	starts := time.Now()
 	if err := m.cluster.Consul.Restart(ctx); err != nil {
 		return err
 	}
 	back := time.Now()
-	err := nomadtest.Await(ctx, rightWithin, func(ctx context.Context) error {
-		list, _, err := m.cluster.ConsulClient().Health().Service(m.steady.app, "", true, (&consulapi.QueryOptions{}).WithContext(ctx))
-		if err == nil && len(list) != steadyDynos {
-			err = fmt.Errorf("%d dynos pass", len(list))
-		}
-		return err
-	})
-	if err != nil {
+	if err := nomadtest.Await(ctx, rightWithin, m.steadyPasses); err != nil {
 		return err
 	}
 	passed := time.Now()
+	if err := m.routerLooks(ctx); err != nil {
+		return err
+	}
 	if err := nomadtest.Await(ctx, time.Minute, m.steady.routerKnows); err != nil {
 		return err
 	}
 	m.visits.excuse(span{starts, time.Now()})
 	m.tb.Logf("dynos passed %s after Consul was back, and the router knew that %s after", passed.Sub(back).Round(10*time.Millisecond), time.Since(back).Round(10*time.Millisecond))
 	return nil
+}
+
+// steadyPasses gives an error until the catalog says that the steady app's dynos pass.
+func (m *mayhem) steadyPasses(ctx context.Context) error {
+	list, _, err := m.cluster.ConsulClient().Health().Service(m.steady.app, "", true, (&consulapi.QueryOptions{}).WithContext(ctx))
+	if err == nil && len(list) != steadyDynos {
+		err = fmt.Errorf("%d dynos pass", len(list))
+	}
+	return err
+}
+
+// routerLooks waits until the router has looked at the catalog as it is now: it puts a service in there, and waits for the router to know it.
+func (m *mayhem) routerLooks(ctx context.Context) error {
+	name := "look-" + uuid.NewString()[:8]
+	agent := m.cluster.ConsulClient().Agent()
+	service := &consulapi.AgentServiceRegistration{
+		Name: name, Address: "127.0.0.1", Port: 9, // nobody is sent there
+		Tags: []string{"traefik.enable=true", "traefik.http.routers." + name + ".rule=Host(`" + name + ".test`)"},
+	}
+	if err := agent.ServiceRegisterOpts(service, (consulapi.ServiceRegisterOpts{}).WithContext(ctx)); err != nil {
+		return err
+	}
+	err := nomadtest.Await(ctx, time.Minute, func(context.Context) error {
+		status, text := get(m.tb, "http://"+m.cluster.RouterAPIAddr()+"/api/http/services/"+name+"@consulcatalog")
+		if status != http.StatusOK {
+			return fmt.Errorf("the router says %d %s", status, text)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return agent.ServiceDeregisterOpts(name, (&consulapi.QueryOptions{}).WithContext(ctx))
 }
 
 // wireFaults are what can be wrong with the wire between the daemon and a part.
