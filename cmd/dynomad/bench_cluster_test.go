@@ -152,8 +152,8 @@ func (d *daemon) deployMany(apps, workers int) {
 	d.tb.Logf("%d dynos run after %s", apps*workers, time.Since(start).Round(time.Second))
 }
 
-// benchTargets are the daemon, Nomad and the bare handler, in this order. They are asked for answers in gzip, as the clients of Akkeris,
-// Heroku and Nomad ask, or for plain ones.
+// benchTargets are the daemon, Nomad and the bare handler, in this order. They are asked for answers in gzip, as the clients of Akkeris
+// and Nomad ask, or for plain ones.
 func benchTargets(b *testing.B, d *daemon, app string, gzip bool) []target {
 	b.Helper()
 	path := "/apps/" + app + "/dynos"
