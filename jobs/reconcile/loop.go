@@ -93,17 +93,11 @@ func (l *Loop) Run(ctx context.Context) {
 	lanes.Wait()
 }
 
-// endedSince reports whether the dynos of a job, named by its app or run, have all ended for at least a while. It forgets when they had once it says so, and
-// when they have not.
-func (l *Loop) endedSince(id string, ended bool, while time.Duration) bool {
+// lasts reports whether something of an app or run has held for at least a while, and notes in since (the Loop's quiet or owed) when it was
+// first seen to. It forgets that once it says so, and when it does not hold.
+func (l *Loop) lasts(since map[string]time.Time, id string, holds bool, while time.Duration) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return lasts(l.quiet, id, ended, while)
-}
-
-// lasts reports whether something has held for at least a while, and notes in since when it was first seen to. It forgets that once it
-// says so, and when it does not hold.
-func lasts(since map[string]time.Time, id string, holds bool, while time.Duration) bool {
 	first, known := since[id]
 	switch {
 	case !holds:

@@ -35,9 +35,7 @@ type reminder struct {
 // into each other's way: who loses too often puts the job off for a minute and does not say so in a way that operators would
 // understand (nomad/scheduler/generic_sched.go, "max-plan-attempts"; nomad/leader.go, failedEvalUnblockInterval). A release has not so much time to waste.
 func (l *Loop) remind(ctx context.Context, r reminder, owed bool) (time.Duration, error) {
-	l.mu.Lock()
-	due := lasts(l.owed, r.id, owed, owedFor)
-	l.mu.Unlock()
+	due := l.lasts(l.owed, r.id, owed, owedFor)
 	if !owed {
 		return 0, nil
 	}

@@ -46,7 +46,7 @@ func (l *Loop) deregister(ctx context.Context, t *target, a jobs.Action, have jo
 	if !have.Stopped {
 		l.log(ctx, *t).Info("ending job", "why", a.Text)
 	}
-	if !l.endedSince(t.App.ID, ended, purgeDelay) {
+	if !l.lasts(l.quiet, t.App.ID, ended, purgeDelay) {
 		t.again = rolloutGap
 		return nil
 	}

@@ -56,7 +56,7 @@ func (l *Loop) removeRun(ctx context.Context, t *runTarget, sight jobs.RunSight)
 			return 0, err
 		}
 		quiet := ended && sight.Quiet()
-		if !l.endedSince(t.ID, quiet, purgeDelay) {
+		if !l.lasts(l.quiet, t.ID, quiet, purgeDelay) {
 			if quiet {
 				return purgeDelay, nil
 			}
