@@ -92,7 +92,9 @@ func (l *lane) run(ctx context.Context) {
 func (l *lane) wakeAll(ctx context.Context) {
 	ids, err := l.list(ctx)
 	if err != nil {
-		l.Log.Error("cannot list the apps to look at", "error", err)
+		if ctx.Err() == nil {
+			l.Log.Error("cannot list the apps to look at", "error", err)
+		}
 		return
 	}
 	now := time.Now()
