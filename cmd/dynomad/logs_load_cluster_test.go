@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"slices"
@@ -37,16 +38,45 @@ func TestCluster_logsUnderLoad(t *testing.T) {
 	underLogLoad(t)
 }
 
+// What the benchmark says of lines' times.
+const (
+	logsSteady = "logs, 10 readers of 20 dynos: p99 of a line"
+	logsStart  = "logs, the same from the dynos' start on"
+)
+
+// loadTimes is how often the benchmark does it; the medians count, and the most memory.
+const loadTimes = 3
+
+// logFigures are what was found under load.
+type logFigures struct {
+	p99    time.Duration // from a line's writing to its reading, of all lines
+	steady time.Duration // the same of those that were written while all dynos wrote
+	memory int           // bytes, at most
+}
+
 // benchLogs is the same, with the daemon as it is shipped and nothing else running, and measures.
 func benchLogs(b *testing.B, found *board) {
-	p99, memory := underLogLoad(b)
-	found.check(b, fmt.Sprintf("logs, %d readers of %d dynos: p99 of a line", loadTails, loadDynos), short(p99), "at most 1 s", p99 <= time.Second)
+	var all, steady []time.Duration
+	memory := 0
+	for i := range loadTimes {
+		b.Run(strconv.Itoa(i+1), func(b *testing.B) { // each with a daemon of its own
+			f := underLogLoad(b)
+			all, steady, memory = append(all, f.p99), append(steady, f.steady), max(memory, f.memory)
+		})
+	}
+	for _, figure := range []struct {
+		what string
+		p99  time.Duration
+	}{{logsSteady, median(steady)}, {logsStart, median(all)}} {
+		found.check(b, figure.what, short(figure.p99), "at most 1 s", figure.p99 <= time.Second)
+	}
 	found.check(b, "logs, the daemon's memory meanwhile", fmt.Sprintf("%d MiB", memory>>20), fmt.Sprintf("at most %d MiB", maxMemory>>20), memory <= maxMemory)
 }
 
-// underLogLoad gives the p99 of the time from writing to reading a line, and the most memory that the daemon took.
-func underLogLoad(tb testing.TB) (p99 time.Duration, memory int) {
+// underLogLoad starts the dynos while the tails read, and measures until each line has come to all.
+func underLogLoad(tb testing.TB) logFigures {
 	tb.Helper()
+	var f logFigures
 	cluster := shared.Cluster(tb)
 	nomad := proxyTo(tb, cluster.NomadAddr())
 	d := startDaemon(tb, append(quick(), "NOMAD_ADDR=http://"+nomad.Addr(), "DYNOMAD_LOG_LEVEL=info", "DYNOMAD_DEPLOY_TIMEOUT=5m",
@@ -63,7 +93,7 @@ func underLogLoad(tb testing.TB) (p99 time.Duration, memory int) {
 	nomad.Reset()
 	d.do(http.MethodPatch, "/apps/load-default/formation/worker", fmt.Sprintf(`{"quantity":%d}`, loadDynos), http.StatusOK, nil)
 	nomadtest.Eventually(tb, 2*time.Minute, func(context.Context) error {
-		memory = max(memory, d.memory(tb))
+		f.memory = max(f.memory, d.memory(tb))
 		for i, l := range tails {
 			if last := lastLines(l.all(tb)); len(last) < loadDynos || slices.Min(last) < loadLines {
 				return fmt.Errorf("reader %d has %d dynos' lines, so many of each: %v", i, len(last), last)
@@ -71,25 +101,64 @@ func underLogLoad(tb testing.TB) (p99 time.Duration, memory int) {
 		}
 		return nil
 	})
-	var took []time.Duration
+	var lines []readLine
 	for i, l := range tails {
-		events := l.all(tb)
-		took = append(took, checkLoad(tb, i, events)...)
+		lines = append(lines, checkLoad(tb, i, l.all(tb))...)
 	}
-	slices.Sort(took)
-	p99 = took[len(took)*99/100]
+	took := durations(lines)
+	f.p99 = quantile(took, 0.99)
+	steady := durations(whileAllWrite(lines))
+	if len(steady) == 0 {
+		tb.Fatal("the dynos never wrote all at once")
+	}
+	f.steady = quantile(steady, 0.99)
 	streams := 0
 	for request, n := range nomad.Requests() {
 		if strings.HasPrefix(request, "GET /v1/client/fs/logs/") {
 			streams += n
 		}
 	}
-	tb.Logf("from a line's writing to its reading: p50 %s, p99 %s, most %s; the daemon took %d MiB; %d streams of Nomad's for %d readers of %d dynos",
-		took[len(took)/2].Round(time.Millisecond), p99.Round(time.Millisecond), took[len(took)-1].Round(time.Millisecond), memory>>20, streams, loadTails, loadDynos)
+	const ms = time.Millisecond
+	tb.Logf("from a line's writing to its reading: p50 %s, p99 %s, most %s; of the %.0f%% that were written while all dynos wrote: p50 %s, p99 %s, most %s",
+		quantile(took, 0.5).Round(ms), f.p99.Round(ms), quantile(took, 1).Round(ms), 100*float64(len(steady))/float64(len(took)),
+		quantile(steady, 0.5).Round(ms), f.steady.Round(ms), quantile(steady, 1).Round(ms))
+	tb.Logf("the daemon took %d MiB; %d streams of Nomad's for %d readers of %d dynos", f.memory>>20, streams, loadTails, loadDynos)
 	if streams != 2*loadDynos {
 		tb.Errorf("%d streams were opened, want %d", streams, 2*loadDynos)
 	}
-	return p99, memory
+	return f
+}
+
+// readLine is a line that a reader has got.
+type readLine struct {
+	from    string // the dyno, as the logs name it
+	written time.Time
+	took    time.Duration // until it was read
+}
+
+// durations are how long lines took.
+func durations(lines []readLine) []time.Duration {
+	took := make([]time.Duration, len(lines))
+	for i, l := range lines {
+		took[i] = l.took
+	}
+	return took
+}
+
+// whileAllWrite leaves out what was written before all dynos had begun to, or after the first had ended.
+func whileAllWrite(lines []readLine) []readLine {
+	first, last := map[string]time.Time{}, map[string]time.Time{}
+	for _, l := range lines {
+		if at, ok := first[l.from]; !ok || l.written.Before(at) {
+			first[l.from] = l.written
+		}
+		if l.written.After(last[l.from]) {
+			last[l.from] = l.written
+		}
+	}
+	begin := slices.MaxFunc(slices.Collect(maps.Values(first)), time.Time.Compare)
+	end := slices.MinFunc(slices.Collect(maps.Values(last)), time.Time.Compare)
+	return slices.DeleteFunc(slices.Clone(lines), func(l readLine) bool { return l.written.Before(begin) || l.written.After(end) })
 }
 
 // lastLines gives how many lines of "line N" each dyno has written.
@@ -107,10 +176,10 @@ func lastLines(events []logEvent) []int {
 	return all
 }
 
-// checkLoad checks what one reader got: of each dyno and each of its streams all lines in order, once. It gives how long each took.
-func checkLoad(tb testing.TB, reader int, events []logEvent) []time.Duration {
+// checkLoad checks what one reader got: of each dyno and each of its streams all lines in order, once. It gives them.
+func checkLoad(tb testing.TB, reader int, events []logEvent) []readLine {
 	tb.Helper()
-	var took []time.Duration
+	var lines []readLine
 	seen, last := map[string]int{}, map[string]int{}
 	for _, e := range events {
 		fields := strings.Fields(e.text)
@@ -125,14 +194,15 @@ func checkLoad(tb testing.TB, reader int, events []logEvent) []time.Duration {
 		}
 		last[stream] = n
 		seen[e.from]++
-		took = append(took, e.at.Sub(time.Unix(0, nanos)))
+		written := time.Unix(0, nanos)
+		lines = append(lines, readLine{from: e.from, written: written, took: e.at.Sub(written)})
 	}
 	for from, n := range seen {
 		if n != loadLines {
 			tb.Errorf("reader %d: %d lines of %s, want %d", reader, n, from, loadLines)
 		}
 	}
-	return took
+	return lines
 }
 
 // memory is what the daemon has of the machine's memory, in bytes (proc(5), VmRSS).
