@@ -47,8 +47,8 @@ func BenchmarkCluster(b *testing.B) {
 		b.Skip("run it with make bench")
 	}
 	found := &board{known: map[string]string{
-		"GET dynos uncompressed, requests/s of Nomad's": "a bare handler's are 6 to 8 times Nomad's here, see Lists of dynos",
-		logsStart: "the first half second of a dyno waits for Nomad to tell of its start, see Logs",
+		"GET dynos uncompressed, requests/s of Nomad's": "a bare handler's are 5 to 8 times Nomad's here, see Lists of dynos",
+		logsStart: "the first second of a dyno waits for Nomad to tell of its start, see Logs",
 		"PATCH formation while Nomad schedules, p99": "the disk and the processors are Docker's meanwhile, see Writes",
 	}}
 	for _, part := range []struct {

@@ -38,21 +38,11 @@ func TestCluster_logsUnderLoad(t *testing.T) {
 	underLogLoad(t)
 }
 
-// What the benchmark says of lines' times.
-const (
-	logsSteady = "logs, 10 readers of 20 dynos: p99 of a line"
-	logsStart  = "logs, the same from the dynos' start on"
-)
+// logsStart is what the benchmark calls the p99 of all lines.
+const logsStart = "logs, the same from the dynos' start on"
 
 // loadTimes is how often the benchmark does it; the medians count, and the most memory.
 const loadTimes = 3
-
-// logFigures are what was found under load.
-type logFigures struct {
-	p99    time.Duration // from a line's writing to its reading, of all lines
-	steady time.Duration // the same of those that were written while all dynos wrote
-	memory int           // bytes, at most
-}
 
 // benchLogs is the same, with the daemon as it is shipped and nothing else running, and measures.
 func benchLogs(b *testing.B, found *board) {
@@ -60,23 +50,27 @@ func benchLogs(b *testing.B, found *board) {
 	memory := 0
 	for i := range loadTimes {
 		b.Run(strconv.Itoa(i+1), func(b *testing.B) { // each with a daemon of its own
-			f := underLogLoad(b)
-			all, steady, memory = append(all, f.p99), append(steady, f.steady), max(memory, f.memory)
+			lines, taken := underLogLoad(b)
+			together := whileAllWrite(lines)
+			if len(together) == 0 {
+				b.Fatal("the dynos never wrote all at once")
+			}
+			b.Logf("%.0f%% of them were written while all dynos wrote: %s", 100*float64(len(together))/float64(len(lines)), spread(durations(together)))
+			all, steady = append(all, quantile(durations(lines), 0.99)), append(steady, quantile(durations(together), 0.99))
+			memory = max(memory, taken)
 		})
 	}
-	for _, figure := range []struct {
-		what string
-		p99  time.Duration
-	}{{logsSteady, median(steady)}, {logsStart, median(all)}} {
-		found.check(b, figure.what, short(figure.p99), "at most 1 s", figure.p99 <= time.Second)
+	check := func(what string, p99 time.Duration) {
+		found.check(b, what, short(p99), "at most 1 s", p99 <= time.Second)
 	}
+	check(fmt.Sprintf("logs, %d readers of %d dynos: p99 of a line", loadTails, loadDynos), median(steady))
+	check(logsStart, median(all))
 	found.check(b, "logs, the daemon's memory meanwhile", fmt.Sprintf("%d MiB", memory>>20), fmt.Sprintf("at most %d MiB", maxMemory>>20), memory <= maxMemory)
 }
 
-// underLogLoad starts the dynos while the tails read, and measures until each line has come to all.
-func underLogLoad(tb testing.TB) logFigures {
+// underLogLoad gives what the tails have read, from the dynos' start on, and the most memory that the daemon took.
+func underLogLoad(tb testing.TB) (lines []readLine, memory int) {
 	tb.Helper()
-	var f logFigures
 	cluster := shared.Cluster(tb)
 	nomad := proxyTo(tb, cluster.NomadAddr())
 	d := startDaemon(tb, append(quick(), "NOMAD_ADDR=http://"+nomad.Addr(), "DYNOMAD_LOG_LEVEL=info", "DYNOMAD_DEPLOY_TIMEOUT=5m",
@@ -93,7 +87,7 @@ func underLogLoad(tb testing.TB) logFigures {
 	nomad.Reset()
 	d.do(http.MethodPatch, "/apps/load-default/formation/worker", fmt.Sprintf(`{"quantity":%d}`, loadDynos), http.StatusOK, nil)
 	nomadtest.Eventually(tb, 2*time.Minute, func(context.Context) error {
-		f.memory = max(f.memory, d.memory(tb))
+		memory = max(memory, d.memory(tb))
 		for i, l := range tails {
 			if last := lastLines(l.all(tb)); len(last) < loadDynos || slices.Min(last) < loadLines {
 				return fmt.Errorf("reader %d has %d dynos' lines, so many of each: %v", i, len(last), last)
@@ -101,32 +95,27 @@ func underLogLoad(tb testing.TB) logFigures {
 		}
 		return nil
 	})
-	var lines []readLine
 	for i, l := range tails {
 		lines = append(lines, checkLoad(tb, i, l.all(tb))...)
 	}
-	took := durations(lines)
-	f.p99 = quantile(took, 0.99)
-	steady := durations(whileAllWrite(lines))
-	if len(steady) == 0 {
-		tb.Fatal("the dynos never wrote all at once")
-	}
-	f.steady = quantile(steady, 0.99)
 	streams := 0
 	for request, n := range nomad.Requests() {
 		if strings.HasPrefix(request, "GET /v1/client/fs/logs/") {
 			streams += n
 		}
 	}
-	const ms = time.Millisecond
-	tb.Logf("from a line's writing to its reading: p50 %s, p99 %s, most %s; of the %.0f%% that were written while all dynos wrote: p50 %s, p99 %s, most %s",
-		quantile(took, 0.5).Round(ms), f.p99.Round(ms), quantile(took, 1).Round(ms), 100*float64(len(steady))/float64(len(took)),
-		quantile(steady, 0.5).Round(ms), f.steady.Round(ms), quantile(steady, 1).Round(ms))
-	tb.Logf("the daemon took %d MiB; %d streams of Nomad's for %d readers of %d dynos", f.memory>>20, streams, loadTails, loadDynos)
+	tb.Logf("from a line's writing to its reading: %s; the daemon took %d MiB; %d streams of Nomad's for %d readers of %d dynos",
+		spread(durations(lines)), memory>>20, streams, loadTails, loadDynos)
 	if streams != 2*loadDynos {
 		tb.Errorf("%d streams were opened, want %d", streams, 2*loadDynos)
 	}
-	return f
+	return lines, memory
+}
+
+// spread words durations.
+func spread(took []time.Duration) string {
+	const ms = time.Millisecond
+	return fmt.Sprintf("p50 %s, p99 %s, most %s", quantile(took, 0.5).Round(ms), quantile(took, 0.99).Round(ms), quantile(took, 1).Round(ms))
 }
 
 // readLine is a line that a reader has got.
