@@ -42,12 +42,12 @@ test: setup tools lint unit cluster ## everything that CI runs: lint, unit tests
 
 .PHONY: unit
 unit: ## unit tests with the race detector, in random order
-	@tools/gotest.sh $(GO) test -race -shuffle=on $(PKGS)
+	@tools/gotest.sh $(GO) test -trimpath -race -shuffle=on $(PKGS)
 
 .PHONY: cluster
 cluster: build ## tests on a real Nomad, Consul, Traefik and Docker
-	@tools/gotest.sh $(GO) test -race -tags integration -p 1 -parallel 4 -count=1 -timeout 20m ./jobs ./nomad/... ./cmd/...
-	@DYNOMAD_TEST_ACL=1 tools/gotest.sh $(GO) test -tags integration -parallel 4 -count=1 -timeout 20m -skip '$(NO_ACL)' ./cmd/dynomad
+	@tools/gotest.sh $(GO) test -trimpath -race -tags integration -p 1 -parallel 4 -count=1 -timeout 20m ./jobs ./nomad/... ./cmd/...
+	@DYNOMAD_TEST_ACL=1 tools/gotest.sh $(GO) test -trimpath -tags integration -parallel 4 -count=1 -timeout 20m -skip '$(NO_ACL)' ./cmd/dynomad
 
 .PHONY: lint
 lint: bin/golangci-lint ## formatting, vet and linters
