@@ -1,5 +1,7 @@
 package jobs
 
+import "github.com/dynomad/dynomad"
+
 // Registered is what Nomad answered to a register.
 type Registered struct {
 	ModifyIndex uint64 // JobModifyIndex: the one before if nothing differed
@@ -30,4 +32,17 @@ type NewAlloc struct {
 	Group  string
 	Health DeploymentHealth
 	Moved  bool // it was told to end for a reason that is not the release's: see Alloc.Moved
+}
+
+// Overlooked gives the ids of new allocations of which a deployment says nothing though their dynos run, and are ready if they are web.
+// That is usual for the minimum healthy time and a little more.
+func Overlooked(allocs []NewAlloc, seen Explained) []string {
+	var ids []string
+	for _, a := range allocs {
+		d := seen.Dynos[a.ID]
+		if a.Health == HealthUndecided && !a.Moved && d.State == dynomad.StateRunning && (d.Ready || a.Group != dynomad.Web) {
+			ids = append(ids, a.ID)
+		}
+	}
+	return ids
 }

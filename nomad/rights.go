@@ -26,7 +26,7 @@ var namespaceRights = []Right{
 	{"read-logs", "for dynos' logs"},
 	{"read-fs", "for dynos' logs, from where they were"},
 	{"alloc-exec", "to attach to dynos"},
-	{"alloc-lifecycle", "to replace single dynos"},
+	{"alloc-lifecycle", "to replace single dynos and to have Nomad look at their health again"},
 	{"scale-job", "to change quantities"},
 	{"variables:write", "to give dynos their config vars"},
 	{"variables:read", "to see to config vars"},

@@ -66,6 +66,8 @@ type Cluster interface {
 	Rollout(ctx context.Context, namespace, jobID string, applied dynomad.AppliedState) (jobs.Rollout, error)
 	NewAllocs(ctx context.Context, namespace, deployment string) ([]jobs.NewAlloc, error)
 	FailDeployment(ctx context.Context, namespace, deployment string) error
+	// Rouse has Nomad look again at whether an allocation is healthy. That there is none is no error.
+	Rouse(ctx context.Context, namespace, id string) error
 	// Lower lowers counts of a registered job and changes nothing else of it.
 	Lower(ctx context.Context, namespace, id string, counts map[string]int, modifyIndex uint64) (jobs.Registered, error)
 	Evaluated(ctx context.Context, namespace, evalID string) (bool, error)

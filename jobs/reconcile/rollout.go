@@ -34,8 +34,11 @@ func (l *Loop) track(ctx context.Context, t *target) error {
 		return err
 	}
 	if rollout.State == jobs.RolloutRunning {
-		if rollout, err = l.judge(ctx, t, rollout); err != nil || rollout.State == jobs.RolloutRunning {
+		if rollout, err = l.judge(ctx, t, rollout); err != nil {
 			return err
+		}
+		if rollout.State == jobs.RolloutRunning {
+			return l.rouse(ctx, *t, rollout)
 		}
 	}
 	if rollout.State == jobs.RolloutFailed && len(t.Applied.Rollout.Troubles) == 0 {
@@ -91,9 +94,10 @@ func (l *Loop) judge(ctx context.Context, t *target, rollout jobs.Rollout) (jobs
 
 // rolling is a rollout as this process has followed it.
 type rolling struct {
-	started time.Time     // as recorded
-	before  time.Duration // it had run by the clock on the wall when it was first seen
-	seen    time.Time     // when that was
+	started time.Time            // as recorded
+	before  time.Duration        // it had run by the clock on the wall when it was first seen
+	seen    time.Time            // when that was
+	well    map[string]time.Time // since when new allocations are overlooked, or when they were roused
 }
 
 // rolledFor tells how long a rollout has run. From when this process has seen it that is not asked of the clock on the wall, which may be

@@ -33,6 +33,7 @@ type contractPort interface {
 	Rollout(ctx context.Context, namespace, jobID string, applied dynomad.AppliedState) (jobs.Rollout, error)
 	StopAlloc(ctx context.Context, namespace, id string) error
 	Evaluate(ctx context.Context, namespace, id string) error
+	Rouse(ctx context.Context, namespace, id string) error
 }
 
 // ContractCluster is a cluster under test.
@@ -65,6 +66,7 @@ func Contract(t *testing.T, open func(t *testing.T) ContractCluster) {
 		"a rollout without dynos succeeds":             testNothingToRollOut,
 		"a rollout succeeds":                           testRolloutSucceeds,
 		"what is as it should stays when evaluated":    testEvaluate,
+		"what runs goes on when roused":                testRouse,
 		"a failed rollout puts the last good one back": testRolloutFails,
 		"what was purged meanwhile has not ended":      testPurgedRollout,
 		"a run's allocations wait to be let run":       testRun,

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/google/uuid"
 	"github.com/hashicorp/nomad/api"
 
 	"github.com/dynomad/dynomad"
@@ -173,6 +174,24 @@ func testEvaluate(t *testing.T, c *contract) {
 	}
 }
 
+// testRouse has a dyno that runs, and one that there is not, looked at again.
+func testRouse(t *testing.T, c *contract) {
+	applied := c.register(c.job(1, forever), 0)
+	c.ends(applied)
+	before := c.Allocs(c.id)[0]
+	for _, id := range []string{before.ID, uuid.NewString()} {
+		if err := c.Cluster.Rouse(t.Context(), "", id); err != nil {
+			t.Errorf("rousing %s: %v", id, err)
+		}
+	}
+	if got := c.index(); got != applied.ModifyIndex {
+		t.Errorf("it moved the index from %d to %d", applied.ModifyIndex, got)
+	}
+	if after := c.Allocs(c.id); len(after) != 1 || after[0].ID != before.ID || after[0].Ended() || after[0].Task.Restarts != 0 {
+		t.Errorf("got %+v, want %s to run on", after, before.ID)
+	}
+}
+
 func testRolloutFails(t *testing.T, c *contract) {
 	good := c.register(c.job(2, forever), 0)
 	c.ends(good)
@@ -254,6 +273,7 @@ func everyCall(ctx context.Context, c *contract, port contractPort) map[string]e
 		"put":      port.PutVariable(ctx, "", "dynomad/x", map[string]string{"A": "1"}),
 		"delete":   port.DeleteVariable(ctx, "", "dynomad/x"),
 		"evaluate": port.Evaluate(ctx, "", c.id),
+		"rouse":    port.Rouse(ctx, "", c.id),
 	}
 }
 

@@ -33,9 +33,10 @@ type feed struct {
 // fakeAlloc is an allocation and what it runs.
 type fakeAlloc struct {
 	jobs.Alloc
-	number    uint64
-	created   uint64 // Nomad's CreateIndex
-	forgotten bool   // its job was purged: Nomad tells of it no more
+	number     uint64
+	created    uint64 // Nomad's CreateIndex
+	forgotten  bool   // its job was purged: Nomad tells of it no more
+	overlooked bool   // see Overlook
 }
 
 // fakeChange is something that Nomad tells of: a job's new state, an allocation's, or that a job is gone.

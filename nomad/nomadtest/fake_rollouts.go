@@ -59,10 +59,44 @@ func (f *Fake) Sicken(id, group string, exitCode int32) {
 	})
 }
 
+// Overlook has the Fake say nothing of the health of a job's live allocations of a group, which are as new, until they are roused.
+func (f *Fake) Overlook(id, group string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.live(fakeKey("", id), func(a *fakeAlloc) { a.overlooked = a.Group == group })
+}
+
+// Rouse has the Fake look again at an allocation that it overlooked: the job's rollout succeeds when there is no other one.
+func (f *Fake) Rouse(ctx context.Context, namespace, id string) error {
+	return f.call(ctx, "Rouse", fakeKey(namespace, id), func() error {
+		a := f.feed.allocs[id]
+		if a == nil || !a.overlooked {
+			return nil
+		}
+		a.overlooked = false
+		key := fakeKey(a.Namespace, a.JobID)
+		if len(f.unsaid(key)) == 0 {
+			f.finish(f.jobs[key], jobs.Rollout{State: jobs.RolloutSucceeded})
+		}
+		return nil
+	})
+}
+
+// unsaid lists the allocations of a job that are overlooked. f.mu is held.
+func (f *Fake) unsaid(key string) []jobs.NewAlloc {
+	var list []jobs.NewAlloc
+	f.live(key, func(a *fakeAlloc) {
+		if a.overlooked {
+			list = append(list, jobs.NewAlloc{ID: a.ID, Group: a.Group})
+		}
+	})
+	return list
+}
+
 // NewAllocs lists what a deployment made; those that are healthy are not told.
 func (f *Fake) NewAllocs(ctx context.Context, namespace, deployment string) (list []jobs.NewAlloc, err error) {
 	err = f.call(ctx, "NewAllocs", fakeKey(namespace, deployment), func() error {
-		f.deploymentOf(deployment, func(key string, _ *fakeJob, _ *jobs.Rollout) { list = f.sick(key) })
+		f.deploymentOf(deployment, func(key string, _ *fakeJob, _ *jobs.Rollout) { list = append(f.sick(key), f.unsaid(key)...) })
 		return nil
 	})
 	return list, err
