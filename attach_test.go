@@ -46,6 +46,7 @@ func (someDynos) Dynos(dynomad.AppState, time.Time) dynomad.DynoPicture {
 
 func (someDynos) StaleFor(time.Time) time.Duration { return 0 }
 func (someDynos) Wake(context.Context, string)     {}
+func (someDynos) Expect(context.Context, string)   {}
 
 // recorder remembers what it is to run.
 type recorder struct {

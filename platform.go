@@ -122,6 +122,9 @@ type dynoView interface {
 
 // waker starts the loop for an app. The context says for which request: see RequestIDFrom.
 type waker interface {
+	// Expect says that a change to an app is about to be committed: the loop may come by before Wake is called, which has to follow
+	// whatever becomes of the change.
+	Expect(ctx context.Context, appID string)
 	Wake(ctx context.Context, appID string)
 }
 
@@ -193,17 +196,38 @@ func appMissing(key string) error {
 
 // edit changes an app that the principal may see, then wakes the loop.
 func (p *Platform) edit(ctx context.Context, key string, decide func(AppState) (Edit, error)) (AppState, error) {
+	var change announced
 	after, err := p.apps.EditApp(ctx, key, func(s AppState) (Edit, error) {
 		if !PrincipalFrom(ctx).Sees(s.App.ID, s.App.SpaceID) {
 			return Edit{}, appMissing(key)
 		}
-		return decide(s)
+		edit, err := decide(s)
+		if err == nil {
+			change = p.announce(ctx, s.App.ID)
+		}
+		return edit, err
 	})
+	p.wakeAfter(ctx, change)
 	if err != nil {
 		return AppState{}, err
 	}
-	p.loop.Wake(ctx, after.App.ID)
 	return after, nil
+}
+
+// announced is the id of the app that a change was announced for; "" is none.
+type announced string
+
+// announce tells the loop of a change that is about to be committed. wakeAfter follows.
+func (p *Platform) announce(ctx context.Context, appID string) announced {
+	p.loop.Expect(ctx, appID)
+	return announced(appID)
+}
+
+// wakeAfter wakes the loop for a change that was announced, also when it failed: of a commit that failed it may not be known.
+func (p *Platform) wakeAfter(ctx context.Context, change announced) {
+	if change != "" {
+		p.loop.Wake(ctx, string(change))
+	}
 }
 
 // state reads an app that the principal may see.

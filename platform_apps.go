@@ -97,17 +97,19 @@ func (c AppChange) validate() error {
 // DeleteApp removes an app. Its name is free at once; the loop ends its jobs and removes its variables.
 func (p *Platform) DeleteApp(ctx context.Context, key string) (AppState, error) {
 	who := PrincipalFrom(ctx)
+	var change announced
 	check := func(app App) error {
 		if !who.Sees(app.ID, app.SpaceID) {
 			return appMissing(key)
 		}
+		change = p.announce(ctx, app.ID)
 		return nil
 	}
 	s, err := p.apps.DeleteApp(ctx, key, check, p.audit(ctx, "app.delete", "Deleted the app."))
+	p.wakeAfter(ctx, change)
 	if err != nil {
 		return AppState{}, err
 	}
-	p.loop.Wake(ctx, s.App.ID)
 	return s, nil
 }
 

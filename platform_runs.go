@@ -22,6 +22,7 @@ type runStore interface {
 
 // CreateRun runs a dyno once. The loop starts it.
 func (p *Platform) CreateRun(ctx context.Context, key string, n NewRun) (AppState, Dyno, error) {
+	var change announced
 	after, run, err := p.runs.CreateRun(ctx, key, func(s AppState, number int) (Run, Audit, error) {
 		if !PrincipalFrom(ctx).Sees(s.App.ID, s.App.SpaceID) {
 			return Run{}, Audit{}, appMissing(key)
@@ -34,12 +35,13 @@ func (p *Platform) CreateRun(ctx context.Context, key string, n NewRun) (AppStat
 		if ttl := n.timeToLive(); ttl > 0 {
 			run.Deadline = run.CreatedAt.Add(ttl)
 		}
+		change = p.announce(ctx, s.App.ID)
 		return run, p.audit(ctx, "dyno.create", run.describe()), nil
 	})
+	p.wakeAfter(ctx, change)
 	if err != nil {
 		return AppState{}, Dyno{}, err
 	}
-	p.loop.Wake(ctx, after.App.ID)
 	return after, run.Dyno(after.App), nil
 }
 
@@ -57,9 +59,8 @@ func (r Run) describe() string {
 
 // stopRun has a run ended.
 func (p *Platform) stopRun(ctx context.Context, s AppState, d Dyno) error {
+	change := p.announce(ctx, s.App.ID)
 	err := p.runs.StopRun(ctx, s.App.ID, d.ID, "It was stopped by request.", p.audit(ctx, "dyno.stop", "Stopped "+d.Name+"."))
-	if err == nil {
-		p.loop.Wake(ctx, s.App.ID)
-	}
+	p.wakeAfter(ctx, change)
 	return err
 }

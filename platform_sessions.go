@@ -183,8 +183,9 @@ func (p *Platform) endTalk(ctx context.Context, run Run, code int, err error) er
 	if d, ok := FindDyno(p.view.Dynos(s, p.Now()).Dynos, run.ID); ok {
 		end.Node, end.AllocID = d.Node, d.AllocID
 	}
+	change := p.announce(ctx, run.AppID)
 	err = p.runs.EndRun(ctx, run.AppID, run.ID, end)
-	p.loop.Wake(ctx, run.AppID)
+	p.wakeAfter(ctx, change)
 	return err
 }
 
@@ -214,8 +215,9 @@ func (p *Platform) awaitEnd(ctx context.Context, run Run) error {
 func (p *Platform) stopTalk(ctx context.Context, run Run, reason string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTime)
 	defer cancel()
+	change := p.announce(ctx, run.AppID)
 	err := p.runs.StopRun(ctx, run.AppID, run.ID, reason, p.audit(ctx, "dyno.stop", "Stopped "+run.Name()+". "+reason))
-	p.loop.Wake(ctx, run.AppID)
+	p.wakeAfter(ctx, change)
 	return err
 }
 

@@ -95,6 +95,8 @@ func (v *fakeView) StaleFor(time.Time) time.Duration {
 	return v.stale
 }
 
+func (v *fakeView) Expect(context.Context, string) {}
+
 func (v *fakeView) Wake(context.Context, string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -16,18 +16,30 @@ func (noDynos) Dynos(dynomad.AppState, time.Time) dynomad.DynoPicture { return d
 func (noDynos) DynosVersion(dynomad.App) uint64                       { return 0 }
 func (noDynos) StaleFor(time.Time) time.Duration                      { return 0 }
 func (noDynos) Wake(context.Context, string)                          {}
+func (noDynos) Expect(context.Context, string)                        {}
+
+// loop is what a Platform tells of changes.
+type loop interface {
+	Expect(ctx context.Context, appID string)
+	Wake(ctx context.Context, appID string)
+}
+
+// newPlatform makes a Platform over a store, and a context of its root token.
+func newPlatform(t *testing.T, s *Store, l loop) (*dynomad.Platform, context.Context) {
+	t.Helper()
+	rules := dynomad.Rules{Sizes: dynomad.BuiltinSizes(), DefaultSize: "gp2", DefaultPort: 9000, MaxQuantity: 20}
+	p := dynomad.NewPlatform(rules, dynomad.Parts{Store: s, View: noDynos{}, Loop: l, Now: newClock(), NewID: uuid.NewString})
+	if err := s.EnsureRoot(t.Context(), dynomad.EnsureRoot(start, "root", "root-token")); err != nil {
+		t.Fatal(err)
+	}
+	return p, dynomad.WithPrincipal(t.Context(), must[dynomad.Principal](t)(p.Authenticate(t.Context(), "root-token")))
+}
 
 // TestPlatform lives through an app's life with the verbs of the API over a real store.
 func TestPlatform(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	rules := dynomad.Rules{Sizes: dynomad.BuiltinSizes(), DefaultSize: "gp2", DefaultPort: 9000, MaxQuantity: 20}
-	p := dynomad.NewPlatform(rules, dynomad.Parts{Store: s, View: noDynos{}, Loop: noDynos{}, Now: newClock(), NewID: uuid.NewString})
-	if err := s.EnsureRoot(t.Context(), dynomad.EnsureRoot(start, "root", "root-token")); err != nil {
-		t.Fatal(err)
-	}
-	who := must[dynomad.Principal](t)(p.Authenticate(t.Context(), "root-token"))
-	ctx := dynomad.WithPrincipal(t.Context(), who)
+	p, ctx := newPlatform(t, s, noDynos{})
 
 	created := must[dynomad.AppState](t)(p.CreateApp(ctx, dynomad.NewApp{Name: "shop"}))
 	buildAndScale(ctx, t, p)
@@ -78,12 +90,7 @@ func buildAndScale(ctx context.Context, t *testing.T, p *dynomad.Platform) {
 func TestPlatform_heldTypeGetsAnotherCommand(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	rules := dynomad.Rules{Sizes: dynomad.BuiltinSizes(), DefaultSize: "gp2", DefaultPort: 9000, MaxQuantity: 20}
-	p := dynomad.NewPlatform(rules, dynomad.Parts{Store: s, View: noDynos{}, Loop: noDynos{}, Now: newClock(), NewID: uuid.NewString})
-	if err := s.EnsureRoot(t.Context(), dynomad.EnsureRoot(start, "root", "root-token")); err != nil {
-		t.Fatal(err)
-	}
-	ctx := dynomad.WithPrincipal(t.Context(), must[dynomad.Principal](t)(p.Authenticate(t.Context(), "root-token")))
+	p, ctx := newPlatform(t, s, noDynos{})
 	must[dynomad.AppState](t)(p.CreateApp(ctx, dynomad.NewApp{Name: "shop"}))
 	build := func(command string) dynomad.DynoType {
 		t.Helper()
@@ -105,5 +112,63 @@ func TestPlatform_heldTypeGetsAnotherCommand(t *testing.T) {
 	}
 	if worker := build("mended"); worker.Failed() {
 		t.Errorf("with another command it is %q", worker.Notice())
+	}
+}
+
+// wakes notes what a Platform tells the loop, with the app's number of changes at that time.
+type wakes struct {
+	noDynos
+	store *Store
+	calls []string
+	at    []uint64
+}
+
+func (w *wakes) Expect(_ context.Context, appID string) { w.note("expect "+appID, appID) }
+func (w *wakes) Wake(_ context.Context, appID string)   { w.note("wake "+appID, appID) }
+
+func (w *wakes) note(what, appID string) {
+	w.calls, w.at = append(w.calls, what), append(w.at, w.store.Changes(appID))
+}
+
+// TestPlatform_tellsLoop wants the loop to hear of each change once before and once after it is there, and of none that was refused.
+func TestPlatform_tellsLoop(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	told := &wakes{store: s}
+	p, ctx := newPlatform(t, s, told)
+	app := must[dynomad.AppState](t)(p.CreateApp(ctx, dynomad.NewApp{Name: "shop"})).App
+
+	for _, tt := range []struct {
+		name    string
+		refused bool
+		do      func() error
+	}{
+		{"deploy", false, func() error { _, _, err := p.CreateBuild(ctx, app.Name, dynomad.NewBuild{URL: "shop:1"}); return err }},
+		{"scale too far", true, func() error {
+			_, _, err := p.UpdateType(ctx, app.Name, "web", dynomad.TypeSpec{Quantity: dynomad.Some(dynomad.Quantity{N: 21})})
+			return err
+		}},
+		{"run", false, func() error {
+			_, _, err := p.CreateRun(ctx, app.Name, dynomad.NewRun{Command: dynomad.Some("true")})
+			return err
+		}},
+		{"delete another's", true, func() error {
+			_, err := p.DeleteApp(dynomad.WithPrincipal(ctx, dynomad.Principal{AppID: "another"}), app.Name)
+			return err
+		}},
+		{"delete", false, func() error { _, err := p.DeleteApp(ctx, app.Name); return err }},
+	} {
+		told.calls, told.at = nil, nil
+		if err := tt.do(); (err != nil) != tt.refused {
+			t.Fatalf("%s: %v", tt.name, err)
+		}
+		want := []string{"expect " + app.ID, "wake " + app.ID}
+		if tt.refused {
+			want = nil
+		}
+		diff(t, told.calls, want)
+		if len(told.at) == 2 && told.at[0] == told.at[1] {
+			t.Errorf("%s: the change was there before it was expected, or not when the loop was woken", tt.name)
+		}
 	}
 }

@@ -123,6 +123,9 @@ func (c *Cluster) DynosVersion(dynomad.App) uint64 { return 0 }
 // StaleFor is 0: nothing is ever away.
 func (c *Cluster) StaleFor(time.Time) time.Duration { return 0 }
 
+// Expect does nothing: Wake comes after the change.
+func (c *Cluster) Expect(context.Context, string) {}
+
 // Wake ends the app's rollout, before the request that began it is answered.
 func (c *Cluster) Wake(ctx context.Context, appID string) {
 	ctx = context.WithoutCancel(ctx)

@@ -195,6 +195,16 @@ func (d *daemon) names(ctx context.Context) []string {
 	return names
 }
 
+// logged counts the lines of the daemon's log that have a text.
+func (d *daemon) logged(text string) int {
+	d.tb.Helper()
+	log, err := os.ReadFile(d.process.LogPath())
+	if err != nil {
+		d.tb.Fatal(err)
+	}
+	return strings.Count(string(log), text)
+}
+
 // try sends a request and gives the answer's status and body.
 func (d *daemon) try(ctx context.Context, method, path, body string) (int, []byte, error) {
 	req, err := http.NewRequestWithContext(ctx, method, d.url+path, strings.NewReader(body))

@@ -39,7 +39,8 @@ type pictured struct {
 	now time.Time
 }
 
-func (*pictured) Wake(context.Context, string) {}
+func (*pictured) Expect(context.Context, string) {}
+func (*pictured) Wake(context.Context, string)   {}
 
 func (s *pictured) time() time.Time {
 	s.mu.Lock()

@@ -78,6 +78,13 @@ func (a *app) wake(appID string) {
 // waker wakes for requests.
 type waker struct{ *app }
 
+// Expect implements the platform's port.
+func (w waker) Expect(ctx context.Context, appID string) {
+	if id := dynomad.RequestIDFrom(ctx); id != "" {
+		w.loop.Expect(appID, id)
+	}
+}
+
 // Wake implements the platform's port.
 func (w waker) Wake(ctx context.Context, appID string) {
 	w.loop.WakeFor(appID, dynomad.RequestIDFrom(ctx))

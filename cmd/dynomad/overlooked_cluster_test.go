@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
-	"strings"
 	"testing"
 	"time"
 
@@ -23,6 +21,7 @@ func TestDeploy_startOverlooked(t *testing.T) {
 	d := startDaemon(t, append(quick(), "DYNOMAD_DEPLOY_TIMEOUT=4m")...) // nothing is to end for its deadline
 	const times = 6
 	app := func(i int) string { return fmt.Sprintf("missed%d-default", i) }
+	worker := func(i int) string { return fmt.Sprintf("w%d", i) } // of its own: Docker shows no app
 	for i := range times {
 		d.do(http.MethodPost, "/apps", fmt.Sprintf(`{"name":"missed%d"}`, i), http.StatusCreated, nil)
 		d.build(app(i), "")
@@ -31,10 +30,10 @@ func TestDeploy_startOverlooked(t *testing.T) {
 		d.waitRelease(app(i), 1, dynomad.ReleaseSucceeded)
 	}
 	for i := range times {
-		path, name := "/apps/"+app(i)+"/formation", fmt.Sprint("w", i)
+		path, name := "/apps/"+app(i)+"/formation", worker(i)
 		d.do(http.MethodPost, path, `{"type":"`+name+`","command":"/app worker","quantity":1}`, http.StatusOK, nil)
 		nomadtest.Eventually(t, 30*time.Second, func(context.Context) error { // before Nomad's servers know
-			if d.docker(t, "ps", "-q", "--filter", fmt.Sprintf("name=w%d-", i)) == "" {
+			if d.docker(t, "ps", "-q", "--filter", "name="+name+"-") == "" {
 				return errors.New("its container does not run")
 			}
 			return nil
@@ -43,13 +42,9 @@ func TestDeploy_startOverlooked(t *testing.T) {
 		d.do(http.MethodPatch, path+"/"+name, `{"quantity":2}`, http.StatusOK, nil)
 	}
 	for i := range times {
-		d.waitDynos(app(i), fmt.Sprint("w", i), time.Minute, func(list []dyno) bool {
+		d.waitDynos(app(i), worker(i), time.Minute, func(list []dyno) bool {
 			return len(list) == 2 && list[0].State == string(dynomad.StateRunning) && list[1].State == list[0].State
 		})
 	}
-	log, err := os.ReadFile(d.process.LogPath())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("nomad overlooked %d dynos", strings.Count(string(log), "had it look again"))
+	t.Logf("nomad overlooked %d dynos", d.logged("had it look again"))
 }

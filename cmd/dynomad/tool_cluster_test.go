@@ -165,13 +165,3 @@ func (d tooled) waitUnknown(n int, name string) {
 		return nil
 	})
 }
-
-// logged counts the lines of the daemon's log that have a text.
-func (d tooled) logged(text string) int {
-	d.tb.Helper()
-	log, err := os.ReadFile(d.process.LogPath())
-	if err != nil {
-		d.tb.Fatal(err)
-	}
-	return strings.Count(string(log), text)
-}

@@ -33,7 +33,14 @@ type lane struct {
 	mu       sync.Mutex
 	queue    queue
 	failures map[string]failure // by app id, since the last pass that did not fail
-	requests map[string]string  // by app id: the id of the last request that woke it, while something is left to do
+	requests map[string]request // by app id, while something is left to do
+}
+
+// request is the last one that has changed an app, or is about to.
+type request struct {
+	id       string
+	expected bool   // its change may not be there yet
+	seen     uint64 // grows with each change and expectation
 }
 
 // failure is what an app's last passes came to.
@@ -45,7 +52,7 @@ type failure struct {
 func newLane(c *Config, name string) *lane {
 	return &lane{
 		Config: c, name: name, wake: make(chan struct{}, 1), queue: newQueue(workers, retriers),
-		failures: map[string]failure{}, requests: map[string]string{},
+		failures: map[string]failure{}, requests: map[string]request{},
 	}
 }
 
@@ -134,7 +141,7 @@ func (l *lane) visit(ctx context.Context, t taken) {
 		return
 	}
 	p := l.begin(t)
-	passCtx, cancel := context.WithTimeout(dynomad.WithRequestID(ctx, p.request), passTime)
+	passCtx, cancel := context.WithTimeout(ctx, passTime)
 	defer cancel()
 	again, calm, err := l.pass(passCtx, appID)
 	if ctx.Err() == nil {
@@ -142,19 +149,19 @@ func (l *lane) visit(ctx context.Context, t taken) {
 	}
 	switch {
 	case err == nil:
-		l.succeeded(appID, p.request, again)
+		l.succeeded(appID, p.seen, again)
 	case ctx.Err() == nil:
-		again = l.failed(appID, p.request, err)
+		again = l.failed(appID, err)
 	}
 	l.finish(appID, again)
 }
 
 // passing is a pass that begins.
 type passing struct {
-	waited  time.Duration
-	begun   time.Time
-	retry   bool   // the one before failed
-	request string // "" is none that is known
+	waited time.Duration
+	begun  time.Time
+	retry  bool   // the one before failed
+	seen   uint64 // of the app's request
 }
 
 // begin notes that a pass over an app begins.
@@ -162,27 +169,41 @@ func (l *lane) begin(t taken) passing {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
-	return passing{waited: now.Sub(t.since), begun: now, retry: l.failing(t.appID), request: l.requests[t.appID]}
+	return passing{waited: now.Sub(t.since), begun: now, retry: l.failing(t.appID), seen: l.requests[t.appID].seen}
 }
 
 // succeeded notes that a pass did not fail. When nothing is left to do, what comes next is no longer the request's doing.
-func (l *lane) succeeded(appID, request string, again time.Duration) {
+func (l *lane) succeeded(appID string, seen uint64, again time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.failures, appID)
-	if again == 0 && l.requests[appID] == request {
+	if r := l.requests[appID]; again == 0 && !r.expected && r.seen == seen {
 		delete(l.requests, appID)
 	}
 }
 
-// ascribe has what is done about an app from now on counted as a request's doing.
-func (l *lane) ascribe(appID, requestID string) {
-	if requestID == "" {
-		return
-	}
+// request gives the id of the request that what is wanted of an app is the doing of, "" if there is none that is known. To be asked once
+// that was read.
+func (l *lane) request(appID string) string {
 	l.mu.Lock()
-	l.requests[appID] = requestID
-	l.mu.Unlock()
+	defer l.mu.Unlock()
+	return l.requests[appID].id
+}
+
+// expect has what is done about an app from now on counted as a request's doing, at least until the request has made its change.
+func (l *lane) expect(appID, requestID string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.requests[appID] = request{id: requestID, expected: true, seen: l.requests[appID].seen + 1}
+}
+
+// changed notes that a request that was expected has made its change.
+func (l *lane) changed(appID, requestID string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if r := l.requests[appID]; r.expected && r.id == requestID { // else a later one is about to
+		l.requests[appID] = request{id: requestID, seen: r.seen + 1}
+	}
 }
 
 // finish ends a pass; again > 0 says when to look next by itself.
@@ -197,8 +218,9 @@ func (l *lane) finish(appID string, again time.Duration) {
 }
 
 // failed counts and logs a failure and gives the pause after it, with jitter. What was logged is not logged again.
-func (l *lane) failed(appID, request string, err error) time.Duration {
+func (l *lane) failed(appID string, err error) time.Duration {
 	l.mu.Lock()
+	requestID := l.requests[appID].id
 	f := l.failures[appID]
 	known := f.text == err.Error()
 	pause := min(minBackoff<<min(f.passes, 10), maxBackoff)
@@ -214,9 +236,6 @@ func (l *lane) failed(appID, request string, err error) time.Duration {
 		level = hclog.Error
 	}
 	args := append(l.about(appID), "lane", l.name, "error", err, "again_in", pause)
-	if request != "" {
-		args = append(args, "request_id", request)
-	}
-	l.Log.Log(level, "cannot make the cluster match yet", args...)
+	l.Log.Log(level, "cannot make the cluster match yet", withRequest(requestID, args)...)
 	return pause
 }

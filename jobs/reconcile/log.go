@@ -1,8 +1,6 @@
 package reconcile
 
 import (
-	"context"
-
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/dynomad/dynomad"
@@ -46,21 +44,21 @@ func (s subject) args() []any {
 }
 
 // log gives a logger whose lines name a pass's app, the release that is wanted, and the request that it is for.
-func (l *Loop) log(ctx context.Context, t target) hclog.Logger {
+func (l *Loop) log(t target) hclog.Logger {
 	s := subject{app: t.name}
 	if t.AppState.Wanted != nil {
 		s.release = t.AppState.Wanted.Version
 	}
-	return l.Log.With(withRequest(ctx, s.args())...)
+	return l.Log.With(withRequest(t.request, s.args())...)
 }
 
 // logRun is log for a run.
-func (l *Loop) logRun(ctx context.Context, t *runTarget) hclog.Logger {
-	return l.Log.With(withRequest(ctx, append(subject{app: t.app.Name, release: t.ReleaseVersion}.args(), "run", t.Name()))...)
+func (l *Loop) logRun(t *runTarget) hclog.Logger {
+	return l.Log.With(withRequest(t.request, append(subject{app: t.app.Name, release: t.ReleaseVersion}.args(), "run", t.Name()))...)
 }
 
-func withRequest(ctx context.Context, args []any) []any {
-	if id := dynomad.RequestIDFrom(ctx); id != "" {
+func withRequest(id string, args []any) []any {
+	if id != "" {
 		args = append(args, "request_id", id)
 	}
 	return args

@@ -73,15 +73,27 @@ func New(c Config) *Loop {
 }
 
 // Wake has an app looked at soon. It never blocks.
-func (l *Loop) Wake(appID string) { l.WakeFor(appID, "") }
-
-// WakeFor is Wake for a request, whose id is in the lines of the log about the app until nothing is left to do. Of several the last one is;
-// "" changes nothing about that.
-func (l *Loop) WakeFor(appID, requestID string) {
+func (l *Loop) Wake(appID string) {
 	for _, lane := range []*lane{l.apps, l.runs} {
-		lane.ascribe(appID, requestID)
 		lane.wakeAt(appID, time.Now())
 	}
+}
+
+// Expect says that a request, whose id is not "", is about to change an app: a pass may read the change before WakeFor is called, which has
+// to follow whether or not it was made. From now on, until nothing is left to do, the lines of the log about the app have the id; of several
+// requests the last one's.
+func (l *Loop) Expect(appID, requestID string) {
+	for _, lane := range []*lane{l.apps, l.runs} {
+		lane.expect(appID, requestID)
+	}
+}
+
+// WakeFor is Wake after the change that a request was expected to make.
+func (l *Loop) WakeFor(appID, requestID string) {
+	for _, lane := range []*lane{l.apps, l.runs} {
+		lane.changed(appID, requestID)
+	}
+	l.Wake(appID)
 }
 
 // Run looks at every app, then at those that are woken, and at every app again each Interval, until ctx ends. It returns when

@@ -1,16 +1,11 @@
 package reconcile_test
 
 import (
-	"bytes"
-	"encoding/json"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/hashicorp/go-hclog"
 
 	"github.com/dynomad/dynomad/jobs/reconcile"
 )
@@ -120,71 +115,6 @@ func TestMeter_calm(t *testing.T) {
 		}
 		if got := passes(func() { w.change("1", func(r *record) { r.types[0].Quantity = 2 }) }); !slices.ContainsFunc(got, made) {
 			t.Errorf("it was scaled: %+v", got)
-		}
-	})
-}
-
-// logged is a logger whose lines can be read.
-type logged struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logged) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logged) lines(t *testing.T) []map[string]any {
-	t.Helper()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var all []map[string]any
-	for line := range strings.Lines(l.b.String()) {
-		var one map[string]any
-		if err := json.Unmarshal([]byte(line), &one); err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, one)
-	}
-	return all
-}
-
-// TestLog_request follows a request through the loop's lines: all that is done for it has its id, the app and the release, until nothing is
-// left to do. What somebody else causes later has not.
-func TestLog_request(t *testing.T) {
-	inWorld(t, func(w *world) {
-		var out logged
-		w.log = hclog.New(&hclog.LoggerOptions{Output: &out, JSONFormat: true, Level: hclog.Debug})
-		w.boot()
-		w.deploy("1")
-		w.loop.WakeFor("1", "request-1")
-		w.start()
-		w.settle()
-		seen := map[string]bool{}
-		for _, line := range out.lines(t) {
-			message, _ := line["@message"].(string)
-			seen[message] = true
-			if line["request_id"] != "request-1" || line["app"] != "app1-default" || line["release"] != 1.0 {
-				t.Errorf("a line lacks the request, the app or the release: %v", line)
-			}
-		}
-		if !seen["registered job"] || !seen["release succeeded"] {
-			t.Errorf("lines of a deploy: %v", seen)
-		}
-
-		before := len(out.lines(t))
-		w.release("1", "good:2") // wakes for no request
-		w.settle()
-		after := out.lines(t)[before:]
-		if len(after) == 0 {
-			t.Error("the second release has no lines")
-		}
-		for _, line := range after {
-			if line["request_id"] != nil || line["release"] != 2.0 {
-				t.Errorf("a line of the second release: %v", line)
-			}
 		}
 	})
 }

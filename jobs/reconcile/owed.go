@@ -16,13 +16,13 @@ const owedFor = 15 * time.Second
 func (l *Loop) remindApp(ctx context.Context, t target) (time.Duration, error) {
 	stands := t.want.Job != nil && t.matches && !t.failed() // of what has failed, Nomad places no more
 	owed := stands && l.Live.Owed(t.AppState, l.Now())
-	return l.remind(ctx, reminder{id: t.App.ID, namespace: t.namespace, jobID: t.name, log: l.log(ctx, t)}, owed)
+	return l.remind(ctx, reminder{id: t.App.ID, namespace: t.namespace, jobID: t.name, log: l.log(t)}, owed)
 }
 
 // remindRun is remindApp for a run, of which Nomad has placed nothing.
 func (l *Loop) remindRun(ctx context.Context, t *runTarget, sight jobs.RunSight) (time.Duration, error) {
 	owed := len(sight.Allocs) == 0 && len(sight.Blocked) == 0 && !sight.Stopped
-	return l.remind(ctx, reminder{id: t.ID, namespace: t.namespace, jobID: t.jobID, log: l.logRun(ctx, t)}, owed)
+	return l.remind(ctx, reminder{id: t.ID, namespace: t.namespace, jobID: t.jobID, log: l.logRun(t)}, owed)
 }
 
 // reminder is a job that Nomad may be reminded of, and the id of the app or run that it is of.

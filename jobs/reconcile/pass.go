@@ -18,6 +18,7 @@ type target struct {
 	namespace    string
 	name         string
 	installation string
+	request      string        // what is wanted is its doing; "" is none that is known
 	matches      bool          // the job was found to be as it should
 	again        time.Duration // over 0: something must end first; look again after so long
 	unlisted     bool          // the view does not show its config's variable, though it is there
@@ -89,7 +90,7 @@ func soonest(a, b time.Duration) time.Duration {
 func (l *Loop) render(w dynomad.Wanted) (target, error) {
 	settings := l.Settings()
 	t := target{Wanted: w, namespace: cmp.Or(w.App.NomadNamespace, settings.Namespace), name: w.App.Name}
-	t.installation = settings.Installation
+	t.installation, t.request = settings.Installation, l.apps.request(w.App.ID)
 	l.know(w.App, w.Wanted)
 	t.want = jobs.Want{App: w.App, Remove: w.Deleted}
 	input, ok := jobs.InputFor(settings, w)
@@ -176,7 +177,7 @@ func (l *Loop) try(ctx context.Context, t *target) error {
 	}
 	a := jobs.Decide(t.want, have)
 	if a.Verb == jobs.Deregister && have.AppID != t.App.ID {
-		l.waitForEarlier(ctx, t, have)
+		l.waitForEarlier(t, have)
 		return nil
 	}
 	return l.act(ctx, t, a, have)

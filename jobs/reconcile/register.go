@@ -33,7 +33,7 @@ func (l *Loop) register(ctx context.Context, t *target, a jobs.Action) error {
 	if err != nil {
 		return err
 	}
-	l.log(ctx, *t).Info("registered job", "why", a.Text, "modify_index", answer.ModifyIndex, "changed", answer.ModifyIndex != a.Index)
+	l.log(*t).Info("registered job", "why", a.Text, "modify_index", answer.ModifyIndex, "changed", answer.ModifyIndex != a.Index)
 	if answer.ModifyIndex != t.Applied.ModifyIndex {
 		l.superseded(t.App.ID, t.Applied)
 	}
@@ -56,7 +56,7 @@ func (l *Loop) lower(ctx context.Context, t *target, a jobs.Action, counts map[s
 	if err != nil {
 		return err
 	}
-	l.log(ctx, *t).Info("lowered counts first", "counts", counts, "modify_index", answer.ModifyIndex)
+	l.log(*t).Info("lowered counts first", "counts", counts, "modify_index", answer.ModifyIndex)
 	t.Applied.SpecHash, t.Applied.ModifyIndex, t.Applied.EvalID = "", answer.ModifyIndex, answer.EvalID
 	t.Applied.RollingOut, t.Applied.Rollout.Lowered = false, true
 	for i, r := range t.Applied.Rollout.Types {
@@ -111,7 +111,7 @@ func (l *Loop) keepConfig(ctx context.Context, t *target) error {
 	if there, err := l.Cluster.HasVariable(ctx, t.namespace, path); err != nil || there {
 		if t.unlisted = there; there {
 			l.unlisted.Do(func() {
-				l.log(ctx, *t).Warn("Nomad does not list a variable that is there: does the token's policy have list for dynomad/*?", "path", path)
+				l.log(*t).Warn("Nomad does not list a variable that is there: does the token's policy have list for dynomad/*?", "path", path)
 			})
 		}
 		return err
@@ -119,7 +119,7 @@ func (l *Loop) keepConfig(ctx context.Context, t *target) error {
 	if err := l.putConfig(ctx, *t); err != nil {
 		return err
 	}
-	l.log(ctx, *t).Warn("put back a variable with config vars", "path", path)
+	l.log(*t).Warn("put back a variable with config vars", "path", path)
 	return l.save(ctx, *t, dynomad.Audit{Action: "config.repair", Details: "The variable " + path + " was deleted by somebody else. It was written again."})
 }
 

@@ -10,14 +10,14 @@ import (
 
 // waitForEarlier has the pass of a deleted app end its job, whose name this app wants. No pass ends another app's job: it
 // could be late, and end the one that came after.
-func (l *Loop) waitForEarlier(ctx context.Context, t *target, have jobs.Have) {
+func (l *Loop) waitForEarlier(t *target, have jobs.Have) {
 	if t.want.Job == nil {
 		return
 	}
 	t.again = rolloutGap
 	l.Wake(have.AppID)
 	if !have.Stopped {
-		l.log(ctx, *t).Info("the job of an earlier app of this name has to end first")
+		l.log(*t).Info("the job of an earlier app of this name has to end first")
 	}
 }
 
@@ -44,7 +44,7 @@ func (l *Loop) deregister(ctx context.Context, t *target, a jobs.Action, have jo
 		return err
 	}
 	if !have.Stopped {
-		l.log(ctx, *t).Info("ending job", "why", a.Text)
+		l.log(*t).Info("ending job", "why", a.Text)
 	}
 	if !l.lasts(l.quiet, t.App.ID, ended, purgeDelay) {
 		t.again = rolloutGap
@@ -53,7 +53,7 @@ func (l *Loop) deregister(ctx context.Context, t *target, a jobs.Action, have jo
 	if err := l.Cluster.Purge(ctx, t.namespace, t.name, have.ModifyIndex); err != nil {
 		return err
 	}
-	l.log(ctx, *t).Info("ended job")
+	l.log(*t).Info("ended job")
 	t.Applied = dynomad.AppliedState{}
 	if t.Deleted {
 		return nil
@@ -150,7 +150,7 @@ func (l *Loop) cleanUp(ctx context.Context, t target) error {
 	if err := l.Desired.AppRemoved(ctx, t.App.ID); err != nil {
 		return fmt.Errorf("recording the app's end: %w", err)
 	}
-	l.log(ctx, t).Info("app is gone from the cluster")
+	l.log(t).Info("app is gone from the cluster")
 	l.mu.Lock()
 	delete(l.about, t.App.ID)
 	delete(l.rolling, t.App.ID)

@@ -140,10 +140,10 @@ func (l *Loop) end(ctx context.Context, t target, end dynomad.RolloutEnd) error 
 	delete(l.rolling, t.App.ID)
 	l.mu.Unlock()
 	if done {
-		l.log(ctx, t).Info("release "+end.Release.Status, "info", end.Release.Info)
+		l.log(t).Info("release "+end.Release.Status, "info", end.Release.Info)
 	}
 	for _, a := range end.Audits {
-		l.log(ctx, t).Warn("dyno type failed", "info", a.Details)
+		l.log(t).Warn("dyno type failed", "info", a.Details)
 	}
 	return nil
 }

@@ -25,10 +25,10 @@ func (l *Loop) rouse(ctx context.Context, t target, rollout jobs.Rollout) error 
 	}
 	for _, id := range l.overlooked(t.App.ID, jobs.Overlooked(allocs, l.Live.Explain(t.AppState, l.Now())), wait) {
 		if err := l.Cluster.Rouse(ctx, t.namespace, id); err != nil {
-			l.log(ctx, t).Warn("cannot have nomad look at a new dyno's health again", "dyno", id, "error", err)
+			l.log(t).Warn("cannot have nomad look at a new dyno's health again", "dyno", id, "error", err)
 			continue // its node may be away, and the others' not
 		}
-		l.log(ctx, t).Info("nomad said nothing of a new dyno's health, had it look again", "dyno", id)
+		l.log(t).Info("nomad said nothing of a new dyno's health, had it look again", "dyno", id)
 	}
 	return nil
 }

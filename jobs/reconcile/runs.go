@@ -36,6 +36,7 @@ type runTarget struct {
 	settings  jobs.Settings
 	namespace string
 	jobID     string
+	request   string // as of target
 }
 
 // passRuns makes one look at an app's runs and does what they need. It gives when to look again by itself, 0 for not until woken, and
@@ -72,7 +73,7 @@ func (l *Loop) runTarget(wanted dynomad.AppRuns, run dynomad.Run) runTarget {
 	settings := l.Settings()
 	return runTarget{
 		Run: run, app: wanted.App, deleted: wanted.Deleted, settings: settings, namespace: cmp.Or(wanted.App.NomadNamespace, settings.Namespace),
-		jobID: jobs.RunJobID(wanted.App, run),
+		jobID: jobs.RunJobID(wanted.App, run), request: l.runs.request(wanted.App.ID),
 	}
 }
 
@@ -196,7 +197,7 @@ func (l *Loop) registered(ctx context.Context, t *runTarget) error {
 		return fmt.Errorf("recording that a run is registered: %w", err)
 	}
 	t.Registered = true
-	l.logRun(ctx, t).Info("registered run", "job_id", t.jobID)
+	l.logRun(t).Info("registered run", "job_id", t.jobID)
 	return nil
 }
 

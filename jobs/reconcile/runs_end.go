@@ -22,7 +22,7 @@ func (l *Loop) endRun(ctx context.Context, t *runTarget, end dynomad.RunEnd, aud
 	delete(l.revoked, t.ID)
 	delete(l.owed, t.ID)
 	l.mu.Unlock()
-	l.logRun(ctx, t).Info("run ended", "state", end.State, "info", end.Info)
+	l.logRun(t).Info("run ended", "state", end.State, "info", end.Info)
 	return nil
 }
 
@@ -74,6 +74,6 @@ func (l *Loop) removeRun(ctx context.Context, t *runTarget, sight jobs.RunSight)
 	if err := l.Desired.RunRemoved(ctx, t.app.ID, t.ID); err != nil {
 		return 0, fmt.Errorf("recording that a run is removed: %w", err)
 	}
-	l.logRun(ctx, t).Debug("removed run")
+	l.logRun(t).Debug("removed run")
 	return 0, nil
 }

@@ -75,7 +75,7 @@ func (l *Loop) stopRun(ctx context.Context, t *runTarget, sight jobs.RunSight) (
 		if ended, err = l.stopRunJob(ctx, t); err != nil {
 			return 0, err
 		}
-		l.logRun(ctx, t).Info("stopping run", "why", t.StopReason)
+		l.logRun(t).Info("stopping run", "why", t.StopReason)
 	}
 	if t.AllocID == "" && ended {
 		return 0, l.endRun(ctx, t, dynomad.RunEnd{State: dynomad.StateStopped, Info: t.StopReason})

@@ -22,14 +22,14 @@ func (l *Loop) stopDynos(ctx context.Context, t target) (waits bool, err error) 
 			if err := l.Desired.RestartInstead(ctx, t.App.ID, stop, l.NewID()); err != nil {
 				return false, fmt.Errorf("restarting a type in a dyno's stead: %w", err)
 			}
-			l.log(ctx, t).Info("restarting the type in the dyno's stead", "type", stop.Type, "dyno", stop.DynoID)
+			l.log(t).Info("restarting the type in the dyno's stead", "type", stop.Type, "dyno", stop.DynoID)
 			l.Wake(t.App.ID)
 			continue
 		default:
 			if err := l.Cluster.StopAlloc(ctx, t.namespace, stop.DynoID); err != nil {
 				return false, err
 			}
-			l.log(ctx, t).Info("stopped a dyno to have it replaced", "type", stop.Type, "dyno", stop.DynoID)
+			l.log(t).Info("stopped a dyno to have it replaced", "type", stop.Type, "dyno", stop.DynoID)
 			return true, nil
 		}
 		if err := l.Desired.StopDone(ctx, t.App.ID, stop.DynoID); err != nil {

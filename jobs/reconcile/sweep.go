@@ -64,7 +64,7 @@ func (l *Loop) removeUnknown(ctx context.Context, t target, paths []string, whic
 		if err := l.Cluster.DeleteVariable(ctx, t.namespace, path); err != nil {
 			return err
 		}
-		l.log(ctx, t).Info("removed a variable that is not in the records", "path", path)
+		l.log(t).Info("removed a variable that is not in the records", "path", path)
 	}
 	return nil
 }
