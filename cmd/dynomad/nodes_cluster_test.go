@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -171,7 +172,9 @@ func testClientDrained(ctx context.Context, t *testing.T, n served) {
 }
 
 // testClientLost takes a node away, with all that runs on it, and brings it back when all is well without it. Visitors who come
-// before Consul has noticed can meet the dead dynos more often than the router tries again; nobody later does.
+// before Consul has noticed can meet the dead dynos more often than the router tries again, and so can those who come when the node's
+// Consul agent is back and has not told yet that they are dead: till then Consul holds them for as healthy as they were last. Nobody later
+// does.
 func testClientLost(ctx context.Context, t *testing.T, n served) {
 	lost := n.spread()
 	before := n.look()
@@ -193,10 +196,46 @@ func testClientLost(ctx context.Context, t *testing.T, n served) {
 	if err := lost.Return(ctx); err != nil {
 		t.Fatal(err)
 	}
+	n.awaitTold(lost)
+	nomadtest.Eventually(t, time.Minute, n.routerKnows)
+	told := time.Now()
 	n.waitSettled(n.app, 3)
 	n.right(backWithin)
-	t.Logf("settled %s after the node was started again", time.Since(back).Round(10*time.Millisecond))
-	visits.wantNone(t)
+	t.Logf("the router knew what the node has %s after it was started again, all was settled after %s",
+		told.Sub(back).Round(10*time.Millisecond), time.Since(back).Round(10*time.Millisecond))
+	visits.more(t, 1000)
+	visits.wantNoneAfter(t, told)
+}
+
+// awaitTold waits until Consul says of the app's dynos on a client's node what the Consul agent there knows of them.
+func (n served) awaitTold(client *nomadtest.Agent) {
+	n.tb.Helper()
+	nomadtest.Eventually(n.tb, time.Minute, func(ctx context.Context) error {
+		opts := (&consulapi.QueryOptions{}).WithContext(ctx)
+		local, err := client.ConsulClient().Agent().ChecksWithFilterOpts("", opts)
+		if err != nil {
+			return err
+		}
+		known, _, err := n.cluster.ConsulClient().Health().Node(client.Consul.Name(), opts)
+		if err != nil {
+			return err
+		}
+		want, got := map[string]string{"serfHealth": consulapi.HealthPassing}, map[string]string{}
+		for _, c := range local {
+			if c.ServiceName == n.app {
+				want[c.CheckID] = c.Status
+			}
+		}
+		for _, c := range known {
+			if c.ServiceName == n.app || c.CheckID == "serfHealth" {
+				got[c.CheckID] = c.Status
+			}
+		}
+		if !maps.Equal(got, want) {
+			return fmt.Errorf("of the node is known %v, its agent says %v", got, want)
+		}
+		return nil
+	})
 }
 
 // routerTakesUp is how long Traefik takes to take up what Consul tells, and some for a busy machine.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 
+	consul "github.com/hashicorp/consul/api"
 	"github.com/hashicorp/nomad/api"
 )
 
@@ -17,6 +18,7 @@ type Agent struct {
 	cluster *Cluster
 	values  nomadValues
 	nomad   *api.Client
+	consul  *consul.Client // of its own Consul agent; nil is the cluster's
 }
 
 // Addr is host:port of the agent's HTTP API, which answers for the whole cluster.
@@ -24,6 +26,14 @@ func (a *Agent) Addr() string { return loopback(a.values.HTTP) }
 
 // Client is a client of that API with the management token, if there are ACLs.
 func (a *Agent) Client() *api.Client { return a.nomad }
+
+// ConsulClient is a client of the Consul agent that it registers with, as Cluster.ConsulClient.
+func (a *Agent) ConsulClient() *consul.Client {
+	if a.consul == nil {
+		return a.cluster.consul
+	}
+	return a.consul
+}
 
 // NodeName is the name of a client's node.
 func (a *Agent) NodeName() string { return a.values.Name }

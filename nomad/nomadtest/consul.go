@@ -19,9 +19,9 @@ func (c *Cluster) prepareConsul() error {
 	return err
 }
 
-// newConsulClient writes the configuration of a Consul agent that is no server and returns its process, not started. It
-// does not leave the cluster when it is stopped.
-func (c *Cluster) newConsulClient(name string, httpPort, serfPort int) (*Process, error) {
+// newConsulClient writes the configuration of a Consul agent that is no server and returns its process, not started, and a client of
+// its. It does not leave the cluster when it is stopped.
+func (c *Cluster) newConsulClient(name string, httpPort, serfPort int) (*Process, *consul.Client, error) {
 	config := c.consulConfig(filepath.Join(c.dir, name))
 	delete(config, "bootstrap_expect")
 	delete(config, "ui_config")
@@ -31,8 +31,7 @@ func (c *Cluster) newConsulClient(name string, httpPort, serfPort int) (*Process
 		"http": httpPort, "serf_lan": serfPort, "server": c.ports.ConsulRPC,
 		"serf_wan": -1, "dns": -1, "grpc": -1, "grpc_tls": -1,
 	}
-	process, _, err := c.newConsul(name, loopback(httpPort), config)
-	return process, err
+	return c.newConsul(name, loopback(httpPort), config)
 }
 
 func (c *Cluster) newConsul(name, address string, config map[string]any) (*Process, *consul.Client, error) {

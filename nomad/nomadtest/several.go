@@ -40,7 +40,7 @@ func (c *Cluster) prepareSeveral(ctx context.Context) error {
 		v.HTTP = ports[i*ofClient]
 		v.DynamicMin = c.ports.DynamicMin + i*span // they share an address
 		v.DynamicMax = v.DynamicMin + span - 1
-		consul, err := c.newConsulClient("consul-"+v.Name, ports[i*ofClient+1], ports[i*ofClient+2])
+		process, client, err := c.newConsulClient("consul-"+v.Name, ports[i*ofClient+1], ports[i*ofClient+2])
 		if err != nil {
 			return err
 		}
@@ -48,7 +48,7 @@ func (c *Cluster) prepareSeveral(ctx context.Context) error {
 		if err := c.addAgent(&c.Clients, v); err != nil {
 			return err
 		}
-		c.Clients[i].Consul = consul
+		c.Clients[i].Consul, c.Clients[i].consul = process, client
 	}
 	return nil
 }
