@@ -171,6 +171,13 @@ func (d *daemon) waitSettledWorld(w world, prefix string, within time.Duration) 
 	start := time.Now()
 	nomadtest.Eventually(d.tb, within, func(ctx context.Context) error {
 		time.Sleep(200 * time.Millisecond) // a look is dear
+		reaped, err := d.cluster.Reap(ctx)
+		if len(reaped) > 0 {
+			d.tb.Logf("containers that Nomad had forgotten when its client was killed: %v", reaped)
+		}
+		if err != nil {
+			return err
+		}
 		return errors.Join(d.checkJobs(ctx, w, prefix), d.checkDynos(ctx, w), d.checkTraces(ctx, w, prefix))
 	})
 	return time.Since(start)

@@ -8,10 +8,14 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	consul "github.com/hashicorp/consul/api"
 	"github.com/hashicorp/nomad/api"
 )
@@ -30,6 +34,7 @@ func TestMain(m *testing.M) {
 func TestNomadKilled_keepsAllocations(t *testing.T) {
 	c := shared.Cluster(t)
 	before := runWeb(t, c, "killnomad")
+	unknown, others := dangling(t, c, c.dir), dangling(t, c, t.TempDir())
 
 	pid := c.Nomad.PID()
 	if err := c.Nomad.Kill(); err != nil {
@@ -51,6 +56,38 @@ func TestNomadKilled_keepsAllocations(t *testing.T) {
 	if after.ID != before.ID || after.TaskStates["web"].Restarts != 0 {
 		t.Errorf("got allocation %s with %d restarts, want %s with none", after.ID, after.TaskStates["web"].Restarts, before.ID)
 	}
+	later := dangling(t, c, c.dir) // by its age it is not the kill's
+	if reaped, err := c.Reap(t.Context()); err != nil || !slices.Equal(reaped, []string{unknown}) {
+		t.Errorf("reaped %v, %v; want %s", reaped, err, unknown)
+	}
+	all, err := c.engine.api.allocContainers(t.Context(), false)
+	if err != nil || !slices.ContainsFunc(all, func(a allocContainer) bool { return a.Labels[allocLabel] == before.ID && a.below(c.dir) }) {
+		t.Errorf("the container of allocation %s is not known by its folder: %+v, %v", before.ID, all, err)
+	}
+	for _, id := range []string{others, later} {
+		if err := c.engine.api.removeContainer(t.Context(), id); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := visit(t.Context(), c, "killnomad"); err != nil {
+		t.Errorf("after the containers that nobody knows: %v", err)
+	}
+}
+
+// dangling starts a container that looks like one of an allocation of a cluster in a directory, and that Nomad does not know.
+func dangling(t *testing.T, c *Cluster, dir string) (id string) {
+	t.Helper()
+	mount := filepath.Join(dir, "dangling")
+	if err := os.MkdirAll(mount, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "docker", "run", "--detach", "--volume", mount+":/alloc", "--label", allocLabel+"="+uuid.NewString(), c.Image(t, "hello"), "/app", "worker")
+	cmd.Env = append(os.Environ(), "DOCKER_HOST="+c.DockerHost())
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(out))
 }
 
 func TestConsulKilled_keepsCatalog(t *testing.T) {

@@ -107,13 +107,9 @@ func (d *dockerAPI) removeContainers(ctx context.Context, allocs map[string]bool
 	if len(allocs) == 0 {
 		return nil
 	}
-	query := url.Values{"all": {"1"}, "filters": {`{"label":["` + allocLabel + `"]}`}}
-	var containers []struct {
-		ID     string `json:"Id"`
-		Labels map[string]string
-	}
-	if err := d.call(ctx, http.MethodGet, "/containers/json", query, &containers); err != nil {
-		return fmt.Errorf("listing containers: %w", err)
+	containers, err := d.allocContainers(ctx, true)
+	if err != nil {
+		return err
 	}
 	var errs []error
 	for _, c := range containers {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -46,6 +47,8 @@ type Process struct {
 	mu   sync.Mutex // guards the fields below
 	cmd  *exec.Cmd
 	done chan struct{} // closed when cmd has ended
+
+	killed []time.Time // when Kill has ended it, each time
 }
 
 // StartProcess starts a program, for example the daemon under test, and returns when it is ready. If that fails,
@@ -100,7 +103,17 @@ func (p *Process) Kill() error {
 	}
 	_, done := p.current()
 	<-done
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.killed = append(p.killed, time.Now())
 	return nil
+}
+
+// kills are the times at which Kill has ended the process.
+func (p *Process) kills() []time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.killed)
 }
 
 // Stop asks the process to end (SIGTERM), and kills it if it takes longer than 15 seconds or ctx ends.
