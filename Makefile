@@ -46,7 +46,8 @@ unit: ## unit tests with the race detector, in random order
 
 .PHONY: cluster
 cluster: build ## tests on a real Nomad, Consul, Traefik and Docker
-	@tools/gotest.sh $(GO) test -trimpath -race -tags integration -p 1 -parallel 4 -count=1 -timeout 20m ./jobs ./nomad/... ./cmd/...
+	@tools/gotest.sh $(GO) test -trimpath -race -tags integration -p 2 -parallel 4 -count=1 -timeout 20m ./jobs ./nomad/...
+	@tools/gotest.sh $(GO) test -trimpath -race -tags integration -p 1 -parallel 4 -count=1 -timeout 20m ./cmd/...
 	@DYNOMAD_TEST_ACL=1 tools/gotest.sh $(GO) test -trimpath -tags integration -parallel 4 -count=1 -timeout 20m -skip '$(NO_ACL)' ./cmd/dynomad
 
 .PHONY: lint
@@ -83,25 +84,25 @@ golden: ## write the golden files anew and show what changed
 bench: setup tools build ## benchmarks: also of 100,000 dynos on a simulated cluster, and beside Nomad and Levant on a real one (20 minutes)
 	@tools/build.sh levant
 	@tools/wrk.sh
-	$(GO) test -run '^$$' -bench . -benchmem $(PKGS)
-	DYNOMAD_TEST_BENCH=1 $(GO) test -run '^$$' -bench Scale -benchtime 1x -timeout 20m ./cmd/dynomad
-	DYNOMAD_TEST_BENCH=1 $(GO) test -tags integration -run '^$$' -bench Cluster -benchtime 1x -timeout 25m ./cmd/dynomad
+	$(GO) test -trimpath -run '^$$' -bench . -benchmem $(PKGS)
+	DYNOMAD_TEST_BENCH=1 $(GO) test -trimpath -run '^$$' -bench Scale -benchtime 1x -timeout 20m ./cmd/dynomad
+	DYNOMAD_TEST_BENCH=1 $(GO) test -trimpath -tags integration -run '^$$' -bench Cluster -benchtime 1x -timeout 25m ./cmd/dynomad
 
 .PHONY: soak
 soak: setup tools ## tests that take long or much: several nodes, outages, random kills, load, an idle daemon's requests over minutes
-	DYNOMAD_TEST_SOAK=1 tools/gotest.sh $(GO) test -race -tags integration -count=1 -parallel 1 -timeout 60m \
+	DYNOMAD_TEST_SOAK=1 tools/gotest.sh $(GO) test -trimpath -race -tags integration -count=1 -parallel 1 -timeout 60m \
 		-run 'Cluster_(idle|nodes|outages|scheduleOutages|logsUnderLoad|writesWhileAway|chaos|restartUnderLoad)|Deploy_underLoad' -v ./cmd/dynomad
 
 .PHONY: chaos
 chaos: setup tools ## faults of all kinds (docs/chaos.md); DYNOMAD_TEST_SEED=… replays one, DYNOMAD_TEST_WRITES=… says how long
-	DYNOMAD_TEST_SOAK=1 tools/gotest.sh $(GO) test -race -count=1 -timeout 20m -run 'Disk|Corrupt|SlowClients|ClientWire|Keeper' -v ./cmd/dynomad
-	DYNOMAD_TEST_SOAK=1 tools/gotest.sh $(GO) test -race -tags integration -count=1 -parallel 1 -timeout 60m \
+	DYNOMAD_TEST_SOAK=1 tools/gotest.sh $(GO) test -trimpath -race -count=1 -timeout 20m -run 'Disk|Corrupt|SlowClients|ClientWire|Keeper' -v ./cmd/dynomad
+	DYNOMAD_TEST_SOAK=1 tools/gotest.sh $(GO) test -trimpath -race -tags integration -count=1 -parallel 1 -timeout 60m \
 		-run 'Chaos|Cluster_(chaos|faults|wires|clock)' -v ./cmd/dynomad
 
 .PHONY: test-clients
 test-clients: setup tools ## Heroku's own command line, from npm, against the API on a real cluster
 	@tools/clients.sh
-	@tools/gotest.sh $(GO) test -tags integration,clients -count=1 -timeout 15m -run '^TestClients' -v ./cmd/dynomad
+	@tools/gotest.sh $(GO) test -trimpath -tags integration,clients -count=1 -timeout 15m -run '^TestClients' -v ./cmd/dynomad
 
 .PHONY: release
 release: ## what is published, into dist: program, Debian package, container image, SBOM, sums (docs/install.md)
@@ -113,7 +114,7 @@ test-release: setup tools release ## dist is the same when built again, installs
 	@tools/debian.sh
 	cd tools/release && GOWORK=off $(GO) vet ./... && GOWORK=off $(GO) test ./... && GOWORK=off $(GO) mod tidy -diff
 	@tools/twice.sh $(VERSION)
-	@tools/gotest.sh $(GO) test -tags integration,release -count=1 -timeout 20m -run '^TestRelease' -v ./cmd/dynomad
+	@tools/gotest.sh $(GO) test -trimpath -tags integration,release -count=1 -timeout 20m -run '^TestRelease' -v ./cmd/dynomad
 
 .PHONY: upgrade-fixture
 upgrade-fixture: setup tools ## with VERSION=…: write testdata/upgrade/VERSION, what the present version leaves behind

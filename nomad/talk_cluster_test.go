@@ -3,7 +3,6 @@
 package nomad_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -24,30 +23,12 @@ type talking struct {
 	target
 	stdin  io.WriteCloser
 	sizes  chan dynomad.TerminalSize
-	stdout *screen
-	stderr *screen
+	stdout *nomadtest.Output
+	stderr *nomadtest.Output
 	hangUp context.CancelCauseFunc
 	done   chan struct{}
 	code   int // once done
 	err    error
-}
-
-// screen keeps what a command puts out.
-type screen struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (s *screen) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.Write(p)
-}
-
-func (s *screen) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.String()
 }
 
 // talk starts a command.
@@ -56,7 +37,7 @@ func (t target) talk(tty bool, command ...string) *talking {
 	ctx, hangUp := context.WithCancelCause(t.tb.Context())
 	reader, writer := io.Pipe()
 	c := &talking{
-		target: t, stdin: writer, sizes: make(chan dynomad.TerminalSize, 1), stdout: &screen{}, stderr: &screen{},
+		target: t, stdin: writer, sizes: make(chan dynomad.TerminalSize, 1), stdout: &nomadtest.Output{}, stderr: &nomadtest.Output{},
 		hangUp: hangUp, done: make(chan struct{}),
 	}
 	in := dynomad.Session{Dyno: t.dyno.Name, AllocID: t.dyno.AllocID, Command: command, Terminal: dynomad.Terminal{

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,24 +18,6 @@ import (
 
 	"github.com/dynomad/dynomad/nomad/nomadtest"
 )
-
-// lockedBuffer is a log that may be read while it is written.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
 
 // lonely starts a daemon whose Nomad and Consul do not answer, and gives its URL, its token and how to end it.
 func lonely(t *testing.T, dir string) (url, token string, stop func() error) {
@@ -58,7 +38,7 @@ func lonelyWith(t *testing.T, dir string, ca *authority, change func(*Config)) (
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	var log lockedBuffer
+	var log nomadtest.Output
 	go func() { ended <- serve(ctx, config, &log) }()
 	stop = func() error { cancel(); return <-ended }
 	deadline := time.Now().Add(20 * time.Second)

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/dynomad/dynomad/nomad/nomadtest"
 )
 
 // authority signs certificates for 127.0.0.1.
@@ -84,7 +86,7 @@ func TestCertificates_reload(t *testing.T) {
 	cert1, key1 := ca.issue(t, 11, later)
 	cert2, key2 := ca.issue(t, 12, later)
 	ended, endedKey := ca.issue(t, 13, time.Now().Add(-time.Minute))
-	var log lockedBuffer
+	var log nomadtest.Output
 	var outcomes []string
 	c := &certificates{
 		certFile: filepath.Join(dir, "cert.pem"), keyFile: filepath.Join(dir, "key.pem"), now: time.Now,

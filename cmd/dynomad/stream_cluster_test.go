@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -39,36 +38,18 @@ type terminal struct {
 	tb    testing.TB
 	stdin *io.PipeWriter
 	sizes chan stream.TerminalSize
-	out   *output
+	out   *nomadtest.Output
 	cut   context.CancelFunc // cuts the connection off without a word
 	done  chan struct{}
 	code  int // once done
 	err   error
 }
 
-// output keeps what a command puts out.
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
-}
-
 // open attaches a client to a dyno.
 func (d *daemon) open(y attachedRun, tty bool) *terminal {
 	ctx, cut := context.WithCancel(d.tb.Context())
 	reader, writer := io.Pipe()
-	t := &terminal{tb: d.tb, stdin: writer, sizes: make(chan stream.TerminalSize, 1), out: &output{}, cut: cut, done: make(chan struct{})}
+	t := &terminal{tb: d.tb, stdin: writer, sizes: make(chan stream.TerminalSize, 1), out: &nomadtest.Output{}, cut: cut, done: make(chan struct{})}
 	t.sizes <- stream.TerminalSize{Height: 33, Width: 111}
 	go func() {
 		defer close(t.done)

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/dynomad/dynomad/jobs"
+	"github.com/dynomad/dynomad/nomad/nomadtest"
 )
 
 // TestUnknown follows jobs whose apps come and go: each change is logged once.
@@ -29,7 +30,7 @@ func TestUnknown(t *testing.T) {
 			defer mu.Unlock()
 			do()
 		}
-		var log lockedBuffer
+		var log nomadtest.Output
 		u := &unknown{
 			installation: "i1", log: hclog.New(&hclog.LoggerOptions{Output: &log}),
 			marked: func() (marked []jobs.JobInfo) { change(func() { marked = slices.Clone(list) }); return marked },

@@ -37,6 +37,22 @@ func (l *logged) lines(t *testing.T) []map[string]any {
 	return all
 }
 
+// deploy checks that all lines after the first skipped ones are those of a deploy, and that each has the app, the release and the request.
+// A nil request is nobody's.
+func (l *logged) deploy(t *testing.T, skipped int, request any, release float64) {
+	t.Helper()
+	messages := map[any]bool{}
+	for _, line := range l.lines(t)[skipped:] {
+		messages[line["@message"]] = true
+		if line["request_id"] != request || line["app"] != "app1-default" || line["release"] != release {
+			t.Errorf("a line is not of request %v and release %v: %v", request, release, line)
+		}
+	}
+	if !messages["registered job"] || !messages["release succeeded"] {
+		t.Errorf("lines of a deploy: %v", messages)
+	}
+}
+
 // logged boots a daemon that logs to what it gives.
 func (w *world) logged() *logged {
 	var out logged
@@ -55,30 +71,12 @@ func TestLog_request(t *testing.T) {
 		w.loop.WakeFor("1", "request-1")
 		w.start()
 		w.settle()
-		seen := map[string]bool{}
-		for _, line := range out.lines(t) {
-			message, _ := line["@message"].(string)
-			seen[message] = true
-			if line["request_id"] != "request-1" || line["app"] != "app1-default" || line["release"] != 1.0 {
-				t.Errorf("a line lacks the request, the app or the release: %v", line)
-			}
-		}
-		if !seen["registered job"] || !seen["release succeeded"] {
-			t.Errorf("lines of a deploy: %v", seen)
-		}
+		out.deploy(t, 0, "request-1", 1)
 
 		before := len(out.lines(t))
 		w.release("1", "good:2") // wakes for no request
 		w.settle()
-		after := out.lines(t)[before:]
-		if len(after) == 0 {
-			t.Error("the second release has no lines")
-		}
-		for _, line := range after {
-			if line["request_id"] != nil || line["release"] != 2.0 {
-				t.Errorf("a line of the second release: %v", line)
-			}
-		}
+		out.deploy(t, before, nil, 2)
 	})
 }
 
@@ -98,26 +96,12 @@ func TestLog_requestNotYetWoken(t *testing.T) {
 		w.settle()               // all is done
 		w.loop.WakeFor("1", "request-2")
 		w.settle()
-		seen := map[string]bool{}
-		for _, line := range out.lines(t)[before:] {
-			message, _ := line["@message"].(string)
-			seen[message] = true
-			if line["request_id"] != "request-2" || line["release"] != 2.0 {
-				t.Errorf("a line lacks the request or the release: %v", line)
-			}
-		}
-		if !seen["registered job"] || !seen["release succeeded"] {
-			t.Errorf("lines of a deploy: %v", seen)
-		}
+		out.deploy(t, before, "request-2", 2)
 
 		before = len(out.lines(t))
 		w.release("1", "good:3")
 		w.settle()
-		for _, line := range out.lines(t)[before:] {
-			if line["request_id"] != nil {
-				t.Errorf("a line of a later release has the request: %v", line)
-			}
-		}
+		out.deploy(t, before, nil, 3)
 	})
 }
 
@@ -133,15 +117,7 @@ func TestLog_requestOvertaken(t *testing.T) {
 		w.settle()
 		w.loop.WakeFor("1", "request-2")
 		w.settle()
-		lines := out.lines(t)
-		if len(lines) == 0 {
-			t.Error("the release has no lines")
-		}
-		for _, line := range lines {
-			if line["request_id"] != "request-2" {
-				t.Errorf("a line is not the later request's: %v", line)
-			}
-		}
+		out.deploy(t, 0, "request-2", 1)
 	})
 }
 
@@ -169,14 +145,6 @@ func TestLog_requestDuringPass(t *testing.T) {
 		w.edit("1", func(r *record) { r.app.UpdatedAt = w.now() }) // not calm, but nothing to do
 		w.loop.Wake("1")
 		w.settle()
-		lines := out.lines(t)[before:]
-		if len(lines) == 0 {
-			t.Error("the release has no lines")
-		}
-		for _, line := range lines {
-			if line["request_id"] != "request-2" || line["release"] != 2.0 {
-				t.Errorf("a line lacks the request or the release: %v", line)
-			}
-		}
+		out.deploy(t, before, "request-2", 2)
 	})
 }

@@ -115,14 +115,23 @@ func (l *Loop) rolledFor(appID string, started time.Time) time.Duration {
 
 // troubles says why a rollout's new dynos fail it.
 func (l *Loop) troubles(ctx context.Context, t target, rollout jobs.Rollout, late bool) ([]dynomad.Trouble, error) {
+	allocs, seen, err := l.newDynos(ctx, t, rollout)
+	if err != nil {
+		return nil, err
+	}
+	return jobs.Troubles(t.Applied.Rollout, allocs, seen, late), nil
+}
+
+// newDynos reads what allocations a rollout made, and how the app's dynos do.
+func (l *Loop) newDynos(ctx context.Context, t target, rollout jobs.Rollout) ([]jobs.NewAlloc, jobs.Explained, error) {
 	var allocs []jobs.NewAlloc
 	if rollout.Deployment != "" {
 		var err error
 		if allocs, err = l.Cluster.NewAllocs(ctx, t.namespace, rollout.Deployment); err != nil {
-			return nil, err
+			return nil, jobs.Explained{}, err
 		}
 	}
-	return jobs.Troubles(t.Applied.Rollout, allocs, l.Live.Explain(t.AppState, l.Now()), late), nil
+	return allocs, l.Live.Explain(t.AppState, l.Now()), nil
 }
 
 // end records the end of a rollout.

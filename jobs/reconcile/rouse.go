@@ -19,11 +19,11 @@ func (l *Loop) rouse(ctx context.Context, t target, rollout jobs.Rollout) error 
 	if rollout.Deployment == "" || l.rolledFor(t.App.ID, t.Applied.Rollout.StartedAt) < wait {
 		return nil
 	}
-	allocs, err := l.Cluster.NewAllocs(ctx, t.namespace, rollout.Deployment)
+	allocs, seen, err := l.newDynos(ctx, t, rollout)
 	if err != nil {
 		return err
 	}
-	for _, id := range l.overlooked(t.App.ID, jobs.Overlooked(allocs, l.Live.Explain(t.AppState, l.Now())), wait) {
+	for _, id := range l.overlooked(t.App.ID, jobs.Overlooked(allocs, seen), wait) {
 		if err := l.Cluster.Rouse(ctx, t.namespace, id); err != nil {
 			l.log(t).Warn("cannot have nomad look at a new dyno's health again", "dyno", id, "error", err)
 			continue // its node may be away, and the others' not

@@ -34,7 +34,6 @@ func TestMain(m *testing.M) {
 func TestNomadKilled_keepsAllocations(t *testing.T) {
 	c := shared.Cluster(t)
 	before := runWeb(t, c, "killnomad")
-	unknown, others := dangling(t, c, c.dir), dangling(t, c, t.TempDir())
 
 	pid := c.Nomad.PID()
 	if err := c.Nomad.Kill(); err != nil {
@@ -56,20 +55,35 @@ func TestNomadKilled_keepsAllocations(t *testing.T) {
 	if after.ID != before.ID || after.TaskStates["web"].Restarts != 0 {
 		t.Errorf("got allocation %s with %d restarts, want %s with none", after.ID, after.TaskStates["web"].Restarts, before.ID)
 	}
+}
+
+// TestReap_knowsWhatAKillLeft makes containers that look like those of a client that was killed before it noted them: what is removed is
+// what was made shortly before a kill, by this cluster, for allocations that do not run.
+func TestReap_knowsWhatAKillLeft(t *testing.T) {
+	c := shared.Cluster(t)
+	alloc := runWeb(t, c, "reap")
+	unknown, others := dangling(t, c, c.dir), dangling(t, c, t.TempDir())
+	if err := c.Nomad.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Nomad.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	runningAlloc(t, c, "reap")
 	later := dangling(t, c, c.dir) // by its age it is not the kill's
 	if reaped, err := c.Reap(t.Context()); err != nil || !slices.Equal(reaped, []string{unknown}) {
 		t.Errorf("reaped %v, %v; want %s", reaped, err, unknown)
 	}
 	all, err := c.engine.api.allocContainers(t.Context(), false)
-	if err != nil || !slices.ContainsFunc(all, func(a allocContainer) bool { return a.Labels[allocLabel] == before.ID && a.below(c.dir) }) {
-		t.Errorf("the container of allocation %s is not known by its folder: %+v, %v", before.ID, all, err)
+	if err != nil || !slices.ContainsFunc(all, func(a allocContainer) bool { return a.Labels[allocLabel] == alloc.ID && a.below(c.dir) }) {
+		t.Errorf("the container of allocation %s is not known by its folder: %+v, %v", alloc.ID, all, err)
 	}
 	for _, id := range []string{others, later} {
 		if err := c.engine.api.removeContainer(t.Context(), id); err != nil {
 			t.Error(err)
 		}
 	}
-	if err := visit(t.Context(), c, "killnomad"); err != nil {
+	if err := visit(t.Context(), c, "reap"); err != nil {
 		t.Errorf("after the containers that nobody knows: %v", err)
 	}
 }
