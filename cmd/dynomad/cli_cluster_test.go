@@ -113,13 +113,16 @@ func TestCluster_crashingDeploy(t *testing.T) {
 	}
 }
 
-const webCommand = `sh -c 'exec httpd -f -p "$PORT"'`
+const (
+	webCommand    = `sh -c 'exec httpd -f -p "$PORT"'`
+	workerCommand = `sh -c 'trap exit TERM; sleep 3600 & wait'` // ends when it is told to, which sleep as first process does not
+)
 
 func (u *user) firstDeploy(image string) {
 	u.tb.Helper()
 	u.must("Set COLOR, GONE: v1", "config:set", "COLOR=red", "GONE=1")
 	start := time.Now()
-	out := u.must("v2 has succeeded", "deploy", image, "--process", "web="+webCommand, "--process", "worker=sleep 3600")
+	out := u.must("v2 has succeeded", "deploy", image, "--process", "web="+webCommand, "--process", "worker="+workerCommand)
 	u.tb.Logf("the first deploy took %s:\n%s", time.Since(start).Round(100*time.Millisecond), out)
 	for _, want := range []string{"to cli-default: v2", "web.1  running", "http://cli-default.apps.localhost"} {
 		if !strings.Contains(out, want) {
@@ -148,7 +151,7 @@ func (u *user) scaleAndChange() {
 func (u *user) crash(image string) time.Duration {
 	u.tb.Helper()
 	start := time.Now()
-	out, errOut, code := u.run("", "deploy", image, "--process", "web=sh -c 'echo my last words; exit 3'", "--process", "worker=sleep 3600")
+	out, errOut, code := u.run("", "deploy", image, "--process", "web=sh -c 'echo my last words; exit 3'", "--process", "worker="+workerCommand)
 	took := time.Since(start)
 	u.tb.Logf("a deploy that crashes ended after %s:\n%s%s", took.Round(100*time.Millisecond), out, errOut)
 	if code != 6 {

@@ -17,6 +17,7 @@ import (
 
 // TestCluster_firstDeploy is the tour of the README: create, build, look, visit, scale, delete.
 func TestCluster_firstDeploy(t *testing.T) {
+	t.Parallel()
 	d := startDaemon(t)
 	image := d.cluster.Image(t, "hello")
 	d.do(http.MethodPost, "/apps", `{"name":"first"}`, http.StatusCreated, nil)

@@ -230,23 +230,21 @@ func TestDeploy_scaleAroundBadRelease(t *testing.T) {
 	}
 }
 
-// TestDeploy_underLoad releases, changes config vars and a size, and rolls back, with one dyno and with four, while visitors
-// come without pause.
-func TestDeploy_underLoad(t *testing.T) {
+// testDeploysUnderLoad releases, changes config vars and a size, and rolls back, with one dyno and with four.
+func testDeploysUnderLoad(t *testing.T) {
+	t.Parallel()
 	d := startDaemon(t, append(quick(), "DYNOMAD_DRAIN=6s")...)
 	t.Cleanup(d.deleteAll)
-	t.Run("both", func(t *testing.T) { // as a group, so that nothing else runs beside it
-		for _, quantity := range []int{1, 4} {
-			app := fmt.Sprintf("loaded%d", quantity)
-			d.serving(app, quantity)
-			t.Run(app, func(t *testing.T) {
-				t.Parallel()
-				mine := *d
-				mine.tb = t
-				mine.changeUnderLoad(t, app+"-default", quantity)
-			})
-		}
-	})
+	for _, quantity := range []int{1, 4} {
+		app := fmt.Sprintf("loaded%d", quantity)
+		d.serving(app, quantity)
+		t.Run(app, func(t *testing.T) {
+			t.Parallel()
+			mine := *d
+			mine.tb = t
+			mine.changeUnderLoad(t, app+"-default", quantity)
+		})
+	}
 }
 
 func (d *daemon) changeUnderLoad(t *testing.T, app string, quantity int) {

@@ -19,6 +19,7 @@ import (
 // has and Dynomad never sees. An image of the same registry under credentials that are wrong cannot start. No password, and no config var,
 // stands in what Dynomad and the agents print when they print all they can.
 func TestCluster_privateRegistry(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	dir := t.TempDir()

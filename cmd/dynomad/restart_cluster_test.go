@@ -14,9 +14,15 @@ import (
 	"github.com/dynomad/dynomad/nomad/nomadtest"
 )
 
-// TestCluster_restartUnderLoad restarts all, a type and single dynos while visitors come without pause: none is lost, with
-// three dynos and with one.
-func TestCluster_restartUnderLoad(t *testing.T) {
+// TestCluster_underLoad has visitors come without pause, none of whom may be lost. Nothing runs beside these tests but they.
+func TestCluster_underLoad(t *testing.T) {
+	t.Run("restarts", testRestartsUnderLoad)
+	t.Run("deploys", testDeploysUnderLoad)
+}
+
+// testRestartsUnderLoad restarts all, a type and single dynos, with three dynos and with one.
+func testRestartsUnderLoad(t *testing.T) {
+	t.Parallel()
 	d := startDaemon(t, append(quick(), "DYNOMAD_DRAIN=6s")...)
 	d.do(http.MethodPost, "/apps", `{"name":"load"}`, http.StatusCreated, nil)
 	d.do(http.MethodPost, "/apps/load-default/formation", `{"type":"web","quantity":3,"healthcheck":"/health"}`, http.StatusOK, nil)
