@@ -81,12 +81,12 @@ golden: ## write the golden files anew and show what changed
 	git diff --stat -- testdata server/openapi
 
 .PHONY: bench
-bench: setup tools build ## benchmarks: also of 100,000 dynos on a simulated cluster, and beside Nomad and Levant on a real one (20 minutes)
+bench: setup tools build ## benchmarks: also of 100,000 dynos on a simulated cluster, and beside Nomad and Levant on a real one (30 minutes)
 	@tools/build.sh levant
 	@tools/wrk.sh
 	$(GO) test -trimpath -run '^$$' -bench . -benchmem $(PKGS)
 	DYNOMAD_TEST_BENCH=1 $(GO) test -trimpath -run '^$$' -bench Scale -benchtime 1x -timeout 20m ./cmd/dynomad
-	DYNOMAD_TEST_BENCH=1 $(GO) test -trimpath -tags integration -run '^$$' -bench Cluster -benchtime 1x -timeout 25m ./cmd/dynomad
+	DYNOMAD_TEST_BENCH=1 $(GO) test -trimpath -tags integration -run '^$$' -bench Cluster -benchtime 1x -timeout 35m ./cmd/dynomad
 
 .PHONY: soak
 soak: setup tools ## tests that take long or much: several nodes, outages, random kills, load, an idle daemon's requests over minutes

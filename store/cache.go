@@ -15,7 +15,9 @@ type cache struct {
 	gen    uint64                           // moved by every write
 	kept   uint64                           // revision of the app state that was kept last
 	wide   uint64                           // how many writes may have changed anything
+	wideAt uint64                           // the generation of the last of them
 	moved  map[string]uint64                // by app id: how many others may have changed something of it
+	at     map[string]uint64                // by app id: the generation of the last of these that may have changed what is cached
 	apps   map[string]dynomad.AppState      // by id and by name
 	tokens map[string]dynomad.Authorization // by hash
 }
@@ -28,7 +30,7 @@ type scope struct {
 }
 
 func newCache() *cache {
-	return &cache{moved: map[string]uint64{}, apps: map[string]dynomad.AppState{}, tokens: map[string]dynomad.Authorization{}}
+	return &cache{moved: map[string]uint64{}, at: map[string]uint64{}, apps: map[string]dynomad.AppState{}, tokens: map[string]dynomad.Authorization{}}
 }
 
 // generation is to be asked before a read whose result is to be kept.
@@ -38,24 +40,29 @@ func (c *cache) generation() uint64 {
 	return c.gen
 }
 
-// forget drops what a write may have changed, and all that is being read meanwhile.
-func (c *cache) forget(s scope) {
+// forget drops what a write may have changed, also of what is being read meanwhile, and gives the generation that it begins.
+func (c *cache) forget(s scope) uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.gen++
 	if !s.narrow {
 		c.wide++
+		c.wideAt = c.gen
 		clear(c.apps)
 		clear(c.tokens)
-		return
+		return c.gen
 	}
 	if id := cmp.Or(s.appID, s.beside); id != "" {
 		c.moved[id]++
+	}
+	if s.appID != "" {
+		c.at[s.appID] = c.gen
 	}
 	if state, ok := c.apps[s.appID]; ok {
 		delete(c.apps, s.appID)
 		delete(c.apps, state.App.Name)
 	}
+	return c.gen
 }
 
 // changes gives a number that moves whenever something of an app may have changed. It never goes back.
@@ -73,11 +80,11 @@ func (c *cache) app(key string) (dynomad.AppState, bool) {
 	return state, ok
 }
 
-// putApp keeps a state that was read since gen, unless something was written since, and gives what is kept its revision.
+// putApp keeps a state that was read since gen, unless something of the app was written since, and gives what is kept its revision.
 func (c *cache) putApp(gen uint64, state dynomad.AppState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if gen == c.gen {
+	if gen >= c.wideAt && gen >= c.at[state.App.ID] {
 		c.kept++
 		state.Types, state.Revision = slices.Clone(state.Types), c.kept
 		c.apps[state.App.ID], c.apps[state.App.Name] = state, state
@@ -94,7 +101,7 @@ func (c *cache) token(hash string) (dynomad.Authorization, bool) {
 func (c *cache) putToken(gen uint64, hash string, a dynomad.Authorization) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if gen == c.gen {
+	if gen >= c.wideAt { // no other write changes tokens
 		c.tokens[hash] = a
 	}
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -109,24 +110,36 @@ func TestCache_tokens(t *testing.T) {
 func TestCache_noStaleRead(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	app := addApp(t, s, "api")
+	app, other := addApp(t, s, "api"), addApp(t, s, "other")
 	var wg sync.WaitGroup
 	stop := make(chan struct{})
-	for range 4 {
-		wg.Go(func() {
-			for {
-				select {
-				case <-stop:
+	untilStop := func(do func() error) {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				if err := do(); err != nil {
+					t.Error(err)
 					return
-				default:
-					if _, err := s.AppState(t.Context(), app.ID); err != nil {
-						t.Error(err)
-						return
-					}
 				}
 			}
+		}
+	}
+	for range 4 {
+		wg.Go(func() {
+			untilStop(func() error {
+				_, err := s.AppState(t.Context(), app.ID)
+				return err
+			})
 		})
 	}
+	wg.Go(func() {
+		untilStop(func() error {
+			_, err := s.EditApp(t.Context(), other.ID, func(state dynomad.AppState) (dynomad.Edit, error) { return dynomad.Edit{App: &state.App}, nil })
+			return err
+		})
+	})
 	for i := range 200 {
 		want := fmt.Sprint(i)
 		edit(t, s, app.ID, func(state dynomad.AppState) dynomad.Edit {
@@ -140,6 +153,73 @@ func TestCache_noStaleRead(t *testing.T) {
 	}
 	close(stop)
 	wg.Wait()
+}
+
+// TestCache_othersWrites has writes come between a read's beginning and its end: what was read is kept if they changed nothing of it.
+func TestCache_othersWrites(t *testing.T) {
+	t.Parallel()
+	app := dynomad.AppState{App: dynomad.App{ID: "id", Name: "name"}}
+	for what, c := range map[string]struct {
+		scope      scope
+		app, token bool
+	}{
+		"of another app":           {scope{narrow: true, appID: "other"}, true, true},
+		"of what is not kept":      {scope{narrow: true, beside: "id"}, true, true},
+		"of nothing":               {scope{narrow: true}, true, true},
+		"of the app":               {scope{narrow: true, appID: "id"}, false, true},
+		"of whatever there may be": {scope{}, false, false},
+	} {
+		cache := newCache()
+		gen := cache.generation()
+		cache.forget(c.scope)
+		cache.forget(scope{narrow: true, appID: "third"})
+		cache.putApp(gen, app)
+		cache.putToken(gen, "hash", dynomad.Authorization{})
+		_, byID := cache.app("id")
+		_, byName := cache.app("name")
+		_, token := cache.token("hash")
+		if byID != c.app || byName != c.app || token != c.token {
+			t.Errorf("a write %s: the app is kept by id %t, by name %t, the token %t; want %t and %t", what, byID, byName, token, c.app, c.token)
+		}
+	}
+}
+
+// TestCache_afterEdit reads nothing after an edit that the edit has read itself.
+func TestCache_afterEdit(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	app := addApp(t, s, "api")
+	describe := func(text string) dynomad.AppState {
+		return edit(t, s, app.ID, func(state dynomad.AppState) dynomad.Edit {
+			row := state.App
+			row.Description = text
+			return dynomad.Edit{App: &row}
+		})
+	}
+	var last uint64
+	for _, text := range []string{"one", "two"} {
+		after := describe(text)
+		for _, key := range []string{app.ID, "api-default"} {
+			kept, ok := s.cache.app(key)
+			if !ok || kept.Revision <= last {
+				t.Fatalf("after an edit the app is kept by %s: %t, revision %d after %d", key, ok, kept.Revision, last)
+			}
+			revision := kept.Revision
+			if kept.Revision = 0; kept.App.Description != text || !cmp.Equal(kept, after) {
+				t.Errorf("kept by %s (-given +kept):\n%s", key, cmp.Diff(after, kept))
+			}
+			if key != app.ID {
+				last = revision
+			}
+		}
+	}
+	refused := errors.New("refused")
+	if _, err := s.EditApp(t.Context(), app.ID, func(dynomad.AppState) (dynomad.Edit, error) { return dynomad.Edit{}, refused }); !errors.Is(err, refused) {
+		t.Errorf("got %v, want %v", err, refused)
+	}
+	if got, ok := s.cache.app(app.ID); ok && got.App.Description != "two" {
+		t.Errorf("an edit that was refused leaves %q", got.App.Description)
+	}
 }
 
 func BenchmarkAppState_cached(b *testing.B) {

@@ -35,6 +35,7 @@ func (s *Store) writeApp(ctx context.Context, key string, do func(context.Contex
 			return err
 		}
 		after, err = appState(ctx, tx, id)
+		tx.after = &after
 		return err
 	})
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/dynomad/dynomad"
 )
 
 // tx is a transaction with what the functions in it need.
@@ -13,7 +15,8 @@ type tx struct {
 	*sql.Tx
 	now    time.Time // the same throughout
 	sealer sealer
-	scope  scope // of what it writes; see touches
+	scope  scope             // of what it writes; see touches
+	after  *dynomad.AppState // of the app that it touches, at its end, if it read that
 }
 
 // touches says that the transaction changes nothing of what is cached but this app; "" is nothing at all. One that does not
@@ -41,9 +44,15 @@ func (s *Store) write(ctx context.Context, do func(context.Context, *tx) error) 
 		}
 	}()
 	var changed scope
-	defer func() { s.cache.forget(changed) }() // whatever became of it: a commit that failed may yet have happened
+	var after *dynomad.AppState
+	defer func() {
+		gen := s.cache.forget(changed) // whatever became of it: a commit that failed may yet have happened
+		if err == nil && after != nil {
+			s.cache.putApp(gen, *after)
+		}
+	}()
 	return translate(ctx, s.within(context.WithoutCancel(ctx), conn, func(ctx context.Context, tx *tx) error {
-		defer func() { changed = tx.scope }()
+		defer func() { changed, after = tx.scope, tx.after }()
 		return do(ctx, tx)
 	}))
 }

@@ -47,7 +47,8 @@ func BenchmarkCluster(b *testing.B) {
 		b.Skip("run it with make bench")
 	}
 	found := &board{known: map[string]string{
-		"GET dynos uncompressed, requests/s of Nomad's": "a bare handler's are 5 to 8 times Nomad's here, see Lists of dynos",
+		"GET dynos uncompressed, requests/s of Nomad's":         "a bare handler's are 5 to 8 times Nomad's here, see Lists of dynos",
+		"GET dynos, 16 writers, requests/s of a bare handler's": "the daemon has the writers to answer too, see Lists of dynos",
 		logsStart: "the first second of a dyno waits for Nomad to tell of its start, see Logs",
 		"PATCH formation while Nomad schedules, p99": "the disk and the processors are Docker's meanwhile, see Writes",
 	}}
@@ -71,21 +72,44 @@ func benchDaemon(b *testing.B, env ...string) *daemon {
 }
 
 // benchGetDynos asks, side by side, the daemon for an app's dynos, Nomad for the same allocations, and a handler
-// that has nothing to do for the same bytes.
+// that has nothing to do for the same bytes; then again while the daemon has many writers.
 func benchGetDynos(b *testing.B, found *board) {
 	d := benchDaemon(b)
 	d.deployMany(benchApps, benchDynos)
 	b.Logf("before anything is measured, the machine of %d cores is %.0f%% busy", runtime.NumCPU(), 100*busy(b, 5*time.Second))
 	for _, gzip := range []bool{true, false} {
-		what, targets := "GET dynos uncompressed", benchTargets(b, d, "many0-default", gzip)
-		if gzip {
-			what = "GET dynos"
+		compareLists(b, found, d, gzip, nil)
+	}
+	w := newWrites(d, benchApps)
+	for _, gzip := range []bool{true, false} {
+		compareLists(b, found, d, gzip, w)
+	}
+}
+
+// compareLists measures the lists with few clients and with many; with writes, that are made without pause, to all apps, that of the list among
+// them.
+func compareLists(b *testing.B, found *board, d *daemon, gzip bool, w *writes) {
+	b.Helper()
+	what, targets := "GET dynos", benchTargets(b, d, writeApp(0), gzip)
+	if !gzip {
+		what += " uncompressed"
+	}
+	if w != nil {
+		what += fmt.Sprintf(", %d writers", manyWriters)
+	}
+	for _, clients := range []int{1, benchClients, 64} {
+		end := func() reading { return reading{} }
+		if w != nil {
+			end = w.begin(b, manyWriters, func(ctx context.Context, i, n int) (time.Duration, error) { return w.change(ctx, i%benchApps, n) })
 		}
-		for _, clients := range []int{1, benchClients, 64} {
-			readings := measure(b, what, targets, clients)
-			if clients == benchClients {
-				judge(b, found, what, readings)
-			}
+		readings := measure(b, what, targets, clients)
+		written := end()
+		if clients != benchClients {
+			continue
+		}
+		judge(b, found, what, readings)
+		if w != nil {
+			found.note(what+", writes a second", fmt.Sprintf("%.0f", written.perSecond()))
 		}
 	}
 }

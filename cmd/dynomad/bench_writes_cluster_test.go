@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,10 +41,7 @@ func benchWrites(b *testing.B, found *board) {
 	d := benchDaemon(b)
 	d.deployMany(restApps, 1)
 	d.benchRest(b, found)
-	for i := range writeApps {
-		d.do(http.MethodPost, "/apps/"+writeApp(i)+"/formation", `{"type":"idle","command":"/app silent","quantity":0}`, http.StatusOK, nil)
-	}
-	w := &writes{daemon: d, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: manyWriters}}}
+	w := newWrites(d, writeApps)
 	w.copyJobs(b)
 	w.schedule(b, found)
 	w.asManyAsPossible(b, found)
@@ -64,6 +62,15 @@ type writes struct {
 	*daemon
 	client *http.Client
 	bare   []*api.Job
+}
+
+// newWrites adds a type that nobody runs to the first apps of deployMany.
+func newWrites(d *daemon, apps int) *writes {
+	d.tb.Helper()
+	for i := range apps {
+		d.do(http.MethodPost, "/apps/"+writeApp(i)+"/formation", `{"type":"idle","command":"/app silent","quantity":0}`, http.StatusOK, nil)
+	}
+	return &writes{daemon: d, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: manyWriters}}}
 }
 
 // copyJobs makes a copy of the job of each app that is written to, and waits until all run.
@@ -232,17 +239,14 @@ func (w *writes) ping(b *testing.B) time.Duration {
 	return time.Since(start)
 }
 
-// asManyAsPossible has one writer, then many, change the command of types that nobody runs, so that Nomad has to look at each change
-// and to start nothing; by turns with registers of the same.
+// asManyAsPossible has one writer, then many, change types that nobody runs; by turns with registers of the same.
 func (w *writes) asManyAsPossible(b *testing.B, found *board) {
 	b.Helper()
 	rows := [][]string{{"writes to distinct apps", "a second", "p50", "p99"}}
 	for _, writers := range []int{1, manyWriters} {
 		var ours, theirs reading
 		for range writeRounds {
-			ours = ours.add(w.hammer(b, writers, func(ctx context.Context, i, n int) (time.Duration, error) {
-				return w.patch(ctx, writeApp(i), "idle", fmt.Sprintf(`{"command":"/app silent %d"}`, n))
-			}))
+			ours = ours.add(w.hammer(b, writers, w.change))
 			theirs = theirs.add(w.hammer(b, writers, func(ctx context.Context, i, n int) (time.Duration, error) {
 				groupOf(w.bare[i], "idle").Tasks[0].Config["entrypoint"] = []string{"/app", "silent", fmt.Sprint(n)}
 				return w.register(ctx, w.bare[i])
@@ -258,15 +262,29 @@ func (w *writes) asManyAsPossible(b *testing.B, found *board) {
 	fmt.Printf("%s\n", table(rows))
 }
 
-// hammer has so many writers write, each to an app of its own, and then waits until Nomad has nothing left to do.
-func (w *writes) hammer(b *testing.B, writers int, write func(ctx context.Context, app, n int) (time.Duration, error)) reading {
+// change changes the command of the type that nobody runs, so that Nomad has to look at the change and to start nothing.
+func (w *writes) change(ctx context.Context, app, n int) (time.Duration, error) {
+	return w.patch(ctx, writeApp(app), "idle", fmt.Sprintf(`{"command":"/app silent %d"}`, n))
+}
+
+// hammer has so many writers write for a round, each to an app of its own, and then waits until Nomad has nothing left to do.
+func (w *writes) hammer(b *testing.B, writers int, write func(ctx context.Context, i, n int) (time.Duration, error)) reading {
+	b.Helper()
+	end := w.begin(b, writers, write)
+	time.Sleep(writeRound) // what is measured is how much is written in that time
+	return end()
+}
+
+// begin has so many writers write without pause until end, which waits until Nomad has nothing left to do.
+func (w *writes) begin(b *testing.B, writers int, write func(ctx context.Context, i, n int) (time.Duration, error)) (end func() reading) {
 	b.Helper()
 	parts := make([][]time.Duration, writers)
 	var group errgroup.Group
+	var over atomic.Bool
 	start := time.Now()
 	for i := range writers {
 		group.Go(func() error {
-			for time.Since(start) < writeRound {
+			for !over.Load() {
 				took, err := write(b.Context(), i, int(time.Since(start)))
 				if err != nil {
 					return err
@@ -276,15 +294,19 @@ func (w *writes) hammer(b *testing.B, writers int, write func(ctx context.Contex
 			return nil
 		})
 	}
-	if err := group.Wait(); err != nil {
-		b.Fatal(err)
+	return func() reading {
+		b.Helper()
+		over.Store(true)
+		if err := group.Wait(); err != nil {
+			b.Fatal(err)
+		}
+		all := reading{over: time.Since(start)}
+		for _, part := range parts {
+			all.took = append(all.took, part...)
+		}
+		w.calm(b)
+		return all
 	}
-	all := reading{over: time.Since(start)}
-	for _, part := range parts {
-		all.took = append(all.took, part...)
-	}
-	w.calm(b)
-	return all
 }
 
 // calm waits until Nomad has looked at every change.
