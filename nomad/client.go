@@ -4,6 +4,7 @@ package nomad
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/nomad/api"
@@ -20,6 +21,7 @@ type Client struct {
 	api       *api.Client
 	pings     *api.Client // with connections of its own; see Ping
 	namespace string
+	leader    atomic.Value // of string; see Leader
 }
 
 // New makes a client. A nil config is read from the environment (NOMAD_ADDR, NOMAD_TOKEN, NOMAD_NAMESPACE …), as Nomad's own
@@ -60,7 +62,16 @@ func (c *Client) Ping(ctx context.Context) error {
 	if err == nil && leader == "" {
 		return unavailable(nil, "Nomad has no leader.")
 	}
+	if err == nil {
+		c.leader.Store(leader)
+	}
 	return translate("asking for the leader", err)
+}
+
+// Leader gives the address of the leader that the last Ping that went well was told of, "" before the first.
+func (c *Client) Leader() string {
+	leader, _ := c.leader.Load().(string)
+	return leader
 }
 
 // query makes options for a read in a namespace ("" is the client's own), with the usual deadline.

@@ -154,7 +154,14 @@ func TestClient_ping(t *testing.T) {
 	for answer, want := range map[string]dynomad.Kind{
 		`"127.0.0.1:4647"`: "", `""`: dynomad.Unavailable, "500 No cluster leader": dynomad.Unavailable,
 	} {
-		err := clientOf(t, answers{"/v1/status/leader": {answer}}).Ping(t.Context())
+		c := clientOf(t, answers{"/v1/status/leader": {answer}})
+		if leader := c.Leader(); leader != "" {
+			t.Errorf("the leader before any ping is %q", leader)
+		}
+		err := c.Ping(t.Context())
+		if leader := c.Leader(); (leader == "127.0.0.1:4647") != (want == "") {
+			t.Errorf("leader %s: got %q", answer, leader)
+		}
 		if got := dynomad.KindOf(err); got != want {
 			t.Errorf("leader %s: got %v, want kind %q", answer, err, want)
 		}

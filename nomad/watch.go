@@ -131,6 +131,7 @@ type event struct {
 
 func (w *Watcher) follow(ctx context.Context, stream io.Reader, after uint64, heard func()) error {
 	dec := json.NewDecoder(stream)
+	var last uint64
 	for {
 		var batch struct {
 			Index  uint64
@@ -144,6 +145,10 @@ func (w *Watcher) follow(ctx context.Context, stream io.Reader, after uint64, he
 		if batch.Error != nil {
 			return errors.New("nomad ended the event stream: " + batch.Error.Message)
 		}
+		if batch.Index != 0 && batch.Index < last { // a heartbeat has none
+			return fmt.Errorf("the event stream's index went back from %d to %d", last, batch.Index)
+		}
+		last = max(last, batch.Index)
 		unknown := map[string]bool{}
 		for i := range batch.Events {
 			if e := &batch.Events[i]; e.Index > after {

@@ -143,6 +143,11 @@ func TestWatcher_startsAnewWhenTheStreamBreaks(t *testing.T) {
 		"it ends":               (*standIn).cut,
 		"it sends nonsense":     func(s *standIn) { s.send("Internal Server Error") },
 		"it says what is wrong": func(s *standIn) { s.send(`{"Error":{"Message":"subscription closed by server"}}`) },
+		"its index goes back": func(s *standIn) {
+			s.send(`{"Index":4000000000}`)
+			s.send(`{}`)
+			s.send(`{"Index":3999999999}`)
+		},
 		"a question fails": func(s *standIn) {
 			s.set(func() { s.broken = true })
 			s.send(events(s.T)[25])

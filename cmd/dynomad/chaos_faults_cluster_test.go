@@ -36,7 +36,7 @@ const rightWithin = 15 * time.Second
 type mayhem struct {
 	*chaos
 	faults []fault
-	at     []int         // before which writes a fault begins
+	at     map[int]fault // the faults by the write before which they begin
 	under  chan struct{} // closed when the fault under way has ended; nil if there is none
 	seen   map[string]int
 
@@ -60,18 +60,15 @@ func TestCluster_faults(t *testing.T) {
 	m := &mayhem{seen: map[string]int{}}
 	m.chaos = newChaos(t, cluster, "faults", p, "NOMAD_ADDR=http://"+nomad.Addr(), "CONSUL_HTTP_ADDR="+consul.Addr())
 	m.faults = slices.Concat(m.processFaults(ctx, cluster), wireFaults("nomad", nomad), wireFaults("consul", consul))
-	r := m.random(p.writes + 1)
-	for range n / 5 {
-		m.at = append(m.at, r.IntN(n))
-	}
+	m.at = planFaults(m.random(p.writes+1), m.faults, n)
 	stranger := aStranger(t, cluster.NomadClient())
 	m.steady = m.serveSteady()
 	m.visits = m.steady.loadPage(2, 24*time.Minute, "/env", ofSteady)
 
 	each := max(n/p.checks, 1)
 	for i := range n {
-		if slices.Contains(m.at, i) {
-			m.begin(i)
+		if f, ok := m.at[i]; ok {
+			m.begin(i, f)
 		}
 		m.step(i)
 		if (i+1)%each == 0 || i+1 == n {
@@ -82,6 +79,9 @@ func TestCluster_faults(t *testing.T) {
 			t.Logf("the view was right %s after the last fault", time.Since(last).Round(10*time.Millisecond))
 			m.check()
 		}
+	}
+	if want := min(len(m.at), len(m.faults)); len(m.seen) < want {
+		t.Errorf("%d kinds of faults were seen, want %d: %v", len(m.seen), want, m.seen)
 	}
 	t.Logf("faults: %v; %d writes, %d cut off (%d of those had been made), %d kills of the daemon", m.seen, n, m.cut, m.made, m.killed)
 	m.visits.wantNone(t)
@@ -184,14 +184,26 @@ func wireFaults(part string, w *nomadtest.Wire) []fault {
 	}
 }
 
-// begin begins a fault, which ends by itself.
-func (m *mayhem) begin(i int) {
+// planFaults says before which of n writes which fault begins: before each fifth one on average, and each kind once before any comes again.
+func planFaults(r *rand.Rand, faults []fault, n int) map[int]fault {
+	at := map[int]fault{}
+	var deck []int
+	for _, i := range r.Perm(n)[:n/5] {
+		if len(deck) == 0 {
+			deck = r.Perm(len(faults))
+		}
+		at[i], deck = faults[deck[0]], deck[1:]
+	}
+	return at
+}
+
+// begin begins a fault before a write. It ends by itself.
+func (m *mayhem) begin(i int, f fault) {
 	m.tb.Helper()
 	m.ended()
 	m.settleKill()
-	r := m.random(i + 2_000_000)
-	f := m.faults[r.IntN(len(m.faults))]
-	lasts := 500*time.Millisecond + rand.N(longestFault-500*time.Millisecond) // clocks differ from run to run, too
+	const shortest = 500 * time.Millisecond
+	lasts := shortest + time.Duration(m.random(i+2_000_000).Int64N(int64(longestFault-shortest)))
 	m.tb.Logf("%d: %s for %s", i, f.what, lasts.Round(10*time.Millisecond))
 	m.seen[f.what]++
 	if err := f.begin(); err != nil {

@@ -113,6 +113,31 @@ func TestChaos_notices(t *testing.T) {
 	}
 }
 
+// TestChaos_noticesMisses has visitors fail at the edges of a time that is excused: only those who came in it do not count, and none at all who
+// was served another app's page.
+func TestChaos_noticesMisses(t *testing.T) {
+	t.Parallel()
+	at := func(second int) time.Time { return time.Unix(int64(second), 0) }
+	for what, c := range map[string]struct {
+		visit failedVisit
+		lost  int
+	}{
+		"before":         {failedVisit{began: at(9), ended: at(12)}, 1},
+		"at its start":   {failedVisit{began: at(10), ended: at(12)}, 0},
+		"in it":          {failedVisit{began: at(15), ended: at(30)}, 0},
+		"at its end":     {failedVisit{began: at(20), ended: at(20)}, 1},
+		"wrongly served": {failedVisit{began: at(15), ended: at(15), wrong: true}, 1},
+		"before all":     {failedVisit{began: at(1), ended: at(2)}, 0},
+		"wrong then":     {failedVisit{began: at(1), ended: at(2), wrong: true}, 1},
+	} {
+		l := &visitLoad{failed: []failedVisit{c.visit}}
+		l.excuse(span{at(10), at(20)})
+		if got := l.lost(at(5)); got != c.lost {
+			t.Errorf("a visitor %s: %d lost, want %d", what, got, c.lost)
+		}
+	}
+}
+
 // TestChaos_noticesVisitors ends the only dyno of an app that visitors come to: those who were not served must be counted.
 func TestChaos_noticesVisitors(t *testing.T) {
 	t.Parallel()

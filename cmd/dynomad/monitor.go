@@ -25,6 +25,7 @@ type pinger interface {
 // cluster is Nomad as the monitor asks it.
 type cluster interface {
 	pinger
+	Leader() string // as the last Ping was told
 	Facts(ctx context.Context) (nomad.Facts, error)
 }
 
@@ -34,11 +35,12 @@ type monitor struct {
 	cluster cluster
 	log     hclog.Logger
 	known   chan struct{}     // closed when the facts are known
-	turned  func(part string) // told that a part does not answer at all, or answers again; nil is nobody
+	turned  func(part string) // told that a part does not answer at all, answers again or has a new leader; nil is nobody
 
 	mu     sync.Mutex
 	state  map[string]string // "ok" or what is wrong
 	silent map[string]bool   // parts that do not answer at all, not even with an error
+	leader string            // of Nomad
 	latest nomad.Facts
 	once   sync.Once
 }
@@ -84,7 +86,11 @@ func (m *monitor) ping(ctx context.Context) {
 				state = "does not answer"
 			}
 			silent := pingCtx.Err() != nil
-			if ctx.Err() == nil && m.set(name, state, silent) && m.turned != nil {
+			turned := ctx.Err() == nil && m.set(name, state, silent)
+			if name == "nomad" && state == "ok" && m.elected(m.cluster.Leader()) {
+				turned = true
+			}
+			if turned && m.turned != nil {
 				m.turned(name)
 			}
 		})
@@ -103,6 +109,15 @@ func (m *monitor) set(name, state string, silent bool) (turned bool) {
 	}
 	m.state[name] = state
 	return turned
+}
+
+// elected notes who leads Nomad, and reports whether that was another one before.
+func (m *monitor) elected(leader string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	was := m.leader
+	m.leader = leader
+	return was != "" && was != leader
 }
 
 func (m *monitor) ask(ctx context.Context) bool {

@@ -19,6 +19,19 @@ type part struct {
 	mu     sync.Mutex
 	err    error
 	silent bool
+	leader string
+}
+
+func (p *part) Leader() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.leader
+}
+
+func (p *part) leads(leader string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.leader = leader
 }
 
 func (p *part) Ping(ctx context.Context) error {
@@ -40,11 +53,12 @@ func (p *part) set(silent bool, err error) {
 	p.silent, p.err = silent, err
 }
 
-// TestMonitor_turned tells of a part that falls silent, and of it when it speaks again; not of errors: what breaks is noticed where it breaks.
+// TestMonitor_turned tells of a part that falls silent, of it when it speaks again, and of Nomad when it has a new leader; not of errors: what
+// breaks is noticed where it breaks.
 func TestMonitor_turned(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		p := &part{}
+		p := &part{leader: "one"}
 		m := newMonitor(&part{}, p, &part{}, hclog.NewNullLogger())
 		var mu sync.Mutex
 		var told []string
@@ -75,6 +89,13 @@ func TestMonitor_turned(t *testing.T) {
 		wants("an error again", "nomad", "nomad")
 		p.set(false, nil)
 		wants("well again", "nomad", "nomad")
+		p.leads("two")
+		wants("a new leader", "nomad", "nomad", "nomad")
+		p.set(false, errors.New("no leader"))
+		p.leads("one")
+		wants("no leader yet", "nomad", "nomad", "nomad")
+		p.set(false, nil)
+		wants("the first leader again", "nomad", "nomad", "nomad", "nomad")
 		cancel()
 		<-ended
 	})

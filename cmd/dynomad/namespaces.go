@@ -60,9 +60,9 @@ func (f *followed) add(w *nomad.Watcher) {
 }
 
 // doubt has what follows a part begin anew when it has fallen silent, or speaks again: connections may be left that bring nothing and do not
-// break, as after a firewall has forgotten them.
+// break, as after a firewall has forgotten them. A new leader may not know the last of what the one before it told.
 func (a *app) doubt(part string) {
-	a.log.Info("will look anew at what fell silent, or answers again", "part", part)
+	a.log.Info("will look anew at what fell silent, answers again or has a new leader", "part", part)
 	switch part {
 	case "nomad":
 		a.followed.mu.Lock()

@@ -391,6 +391,7 @@ type span struct{ from, to time.Time }
 type failedVisit struct {
 	began, ended time.Time
 	what         string
+	wrong        bool // served, but with a page that is not as it should be: nothing excuses that
 }
 
 // load lets visitors come to the app until the test has ended, or its failures are asked for, but for no longer than 3 minutes.
@@ -411,10 +412,12 @@ func (n served) loadPage(visitors int, most time.Duration, page string, check fu
 				if ctx.Err() != nil {
 					return
 				}
+				wrong := false
 				if err == nil && status == http.StatusOK {
 					err = check(body)
+					wrong = err != nil
 				}
-				l.note(began, status, body, err)
+				l.note(began, status, body, err, wrong)
 			}
 		})
 	}
@@ -423,7 +426,7 @@ func (n served) loadPage(visitors int, most time.Duration, page string, check fu
 	return l
 }
 
-func (l *visitLoad) note(began time.Time, status int, body string, err error) {
+func (l *visitLoad) note(began time.Time, status int, body string, err error, wrong bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.total++
@@ -432,7 +435,7 @@ func (l *visitLoad) note(began time.Time, status int, body string, err error) {
 		what = err.Error()
 	}
 	if err != nil || status != http.StatusOK {
-		l.failed = append(l.failed, failedVisit{began, time.Now(), what})
+		l.failed = append(l.failed, failedVisit{began, time.Now(), what, wrong})
 	}
 }
 
@@ -477,14 +480,14 @@ func (l *visitLoad) wantNoneAfter(tb testing.TB, from time.Time) {
 	}
 }
 
-// lost counts the visitors who came after a time and were not served.
+// lost counts the visitors who came after a time and were not served, and all who were served what they should not have been.
 func (l *visitLoad) lost(from time.Time) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := 0
 	for _, f := range l.failed {
 		excused := slices.ContainsFunc(l.excused, func(s span) bool { return !f.began.Before(s.from) && f.began.Before(s.to) })
-		if !f.began.Before(from) && !excused {
+		if f.wrong || !f.began.Before(from) && !excused {
 			n++
 		}
 	}

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/nomad/api"
+
 	"github.com/dynomad/dynomad/client/stream"
 	"github.com/dynomad/dynomad/nomad/nomadtest"
 )
@@ -98,7 +100,7 @@ func (t *terminal) ends(code int, message string) {
 	}
 }
 
-// attachedEnds waits until a dyno has ended, and checks what its record says. Of its container nothing is left.
+// attachedEnds waits until a dyno has ended, and checks what its record says. Of its container nothing is left, and its job does not run.
 func (d *daemon) attachedEnds(app string, y attachedRun, code int, info string) {
 	d.tb.Helper()
 	now := d.waitRun(app, y.runDyno, time.Minute, "stopped", "start-failure")
@@ -111,6 +113,16 @@ func (d *daemon) attachedEnds(app string, y attachedRun, code int, info string) 
 			return nil
 		}
 		return fmt.Errorf("the container of %s runs on", y.Name)
+	})
+	nomadtest.Eventually(d.tb, time.Minute, func(ctx context.Context) error {
+		options := &api.QueryOptions{Prefix: app + "_" + strings.ReplaceAll(y.Name, ".", "_")}
+		jobs, _, err := d.cluster.NomadClient().Jobs().List(options.WithContext(ctx))
+		for _, job := range jobs {
+			if job.Status != "dead" {
+				err = fmt.Errorf("the job %s of %s is %s", job.ID, y.Name, job.Status)
+			}
+		}
+		return err
 	})
 }
 
