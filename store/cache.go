@@ -14,10 +14,9 @@ type cache struct {
 	mu     sync.RWMutex
 	gen    uint64                           // moved by every write
 	kept   uint64                           // revision of the app state that was kept last
-	wide   uint64                           // how many writes may have changed anything
-	wideAt uint64                           // the generation of the last of them
-	moved  map[string]uint64                // by app id: how many others may have changed something of it
-	at     map[string]uint64                // by app id: the generation of the last of these that may have changed what is cached
+	wide   uint64                           // the generation of the last write that may have changed anything
+	moved  map[string]uint64                // by app id: that of the last other one that may have changed something of it
+	stale  map[string]uint64                // by app id: that of the last of these that may have changed what is cached
 	apps   map[string]dynomad.AppState      // by id and by name
 	tokens map[string]dynomad.Authorization // by hash
 }
@@ -30,7 +29,7 @@ type scope struct {
 }
 
 func newCache() *cache {
-	return &cache{moved: map[string]uint64{}, at: map[string]uint64{}, apps: map[string]dynomad.AppState{}, tokens: map[string]dynomad.Authorization{}}
+	return &cache{moved: map[string]uint64{}, stale: map[string]uint64{}, apps: map[string]dynomad.AppState{}, tokens: map[string]dynomad.Authorization{}}
 }
 
 // generation is to be asked before a read whose result is to be kept.
@@ -46,17 +45,16 @@ func (c *cache) forget(s scope) uint64 {
 	defer c.mu.Unlock()
 	c.gen++
 	if !s.narrow {
-		c.wide++
-		c.wideAt = c.gen
+		c.wide = c.gen
 		clear(c.apps)
 		clear(c.tokens)
 		return c.gen
 	}
 	if id := cmp.Or(s.appID, s.beside); id != "" {
-		c.moved[id]++
+		c.moved[id] = c.gen
 	}
 	if s.appID != "" {
-		c.at[s.appID] = c.gen
+		c.stale[s.appID] = c.gen
 	}
 	if state, ok := c.apps[s.appID]; ok {
 		delete(c.apps, s.appID)
@@ -69,7 +67,7 @@ func (c *cache) forget(s scope) uint64 {
 func (c *cache) changes(appID string) uint64 {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	return c.wide + c.moved[appID]
+	return max(c.wide, c.moved[appID])
 }
 
 func (c *cache) app(key string) (dynomad.AppState, bool) {
@@ -84,7 +82,7 @@ func (c *cache) app(key string) (dynomad.AppState, bool) {
 func (c *cache) putApp(gen uint64, state dynomad.AppState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if gen >= c.wideAt && gen >= c.at[state.App.ID] {
+	if gen >= c.wide && gen >= c.stale[state.App.ID] {
 		c.kept++
 		state.Types, state.Revision = slices.Clone(state.Types), c.kept
 		c.apps[state.App.ID], c.apps[state.App.Name] = state, state
@@ -101,7 +99,7 @@ func (c *cache) token(hash string) (dynomad.Authorization, bool) {
 func (c *cache) putToken(gen uint64, hash string, a dynomad.Authorization) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if gen >= c.wideAt { // no other write changes tokens
+	if gen >= c.wide { // no other write changes tokens
 		c.tokens[hash] = a
 	}
 }
