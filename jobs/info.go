@@ -93,13 +93,23 @@ func (in DynoInput) exitText() string {
 	case exit.OOM:
 		return fmt.Sprintf("It was killed for using more memory than its limit (exit code %d).", exit.Code)
 	case exit.Signal != 0:
-		return fmt.Sprintf("Its process was ended by signal %d (exit code %d).", exit.Signal, exit.Code)
+		return in.signalText(exit.Signal)
 	case exit.Code > 128 && exit.Code <= 128+64: // how init and shells pass a signal on
-		return fmt.Sprintf("Its process was ended by signal %d (exit code %d).", exit.Code-128, exit.Code)
+		return in.signalText(exit.Code - 128)
 	case exit.Code == exitNotExecutable || exit.Code == exitNotFound:
 		return fmt.Sprintf("Its process ended with exit code %d, by which shells tell of a command that cannot be found or executed.", exit.Code)
 	}
 	return fmt.Sprintf("Its process ended with exit code %d.", exit.Code)
+}
+
+// signalText says which signal ended the process. The kernel kills what is out of memory, and Docker does not always learn that it did: at
+// times the process's end reaches it before the word of the memory, and it then tells Nomad of a kill only.
+func (in DynoInput) signalText(signal int32) string {
+	text := fmt.Sprintf("Its process was ended by signal %d (exit code %d)", signal, in.Alloc.Task.Exit.Code)
+	if signal == sigKill && !in.Alloc.Task.Exit.ByOrder && in.Content != nil {
+		text += fmt.Sprintf(", which may be for using more than its limit of %d MiB of memory", in.Content.MemoryLimitMB)
+	}
+	return text + "."
 }
 
 func (in DynoInput) waitingInfo() string {

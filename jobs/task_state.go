@@ -50,6 +50,9 @@ const (
 	exitNotFound      = 127
 )
 
+// sigKill is the signal by which the kernel ends what is out of memory, and Docker what does not end in time.
+const sigKill = 9
+
 // summarize reads a task's state. Its events come oldest first.
 func summarize(s *api.TaskState) TaskSummary {
 	if s == nil {
