@@ -163,8 +163,8 @@ func (f *Fake) stopJob(key string) {
 	spec.ModifyIndex = spec.JobModifyIndex
 	j.spec = spec
 	j.keep(spec)
+	f.tellJob(j) // first, as its index is the lower one
 	f.stopAllocs(key, func(fakeAlloc) bool { return true })
-	f.tellJob(j)
 }
 
 // ended reports whether all allocations of a job have. f.mu is held.

@@ -196,13 +196,13 @@ func TestSim_watch(t *testing.T) {
 		t.Errorf("after a crash: %+v", d.Alloc)
 	}
 	sim.Stop("one-default")
+	if d := receive(ctx, t, h.deltas); d.Job == nil || !d.Job.Stopped {
+		t.Errorf("after a stop: %+v", d)
+	}
 	for n := 0; n < each; {
 		if d := receive(ctx, t, h.deltas); d.Alloc != nil && d.Alloc.Ended() {
 			n++
 		}
-	}
-	if d := receive(ctx, t, h.deltas); d.Job == nil || !d.Job.Stopped {
-		t.Errorf("after a stop: %+v", d)
 	}
 	sim.PurgeByHand("one-default")
 	if d := receive(ctx, t, h.deltas); d.Removed != "one-default" {
