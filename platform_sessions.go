@@ -20,7 +20,7 @@ const (
 	recordTime    = 6 * time.Second
 )
 
-// sessions are the attached dynos that have a client now.
+// sessions are the attached dynos that have a client now, or had one whose command runs on without it.
 type sessions struct {
 	began time.Time // the clients of dynos from before that are gone
 

@@ -38,6 +38,7 @@ var (
 // input that the command does not take stops the client.
 type bridge struct {
 	times bridgeTimes
+	wish  streamWish
 	conn  *websocket.Conn // once there is one
 	heard atomic.Int64    // when the client was last heard of, in nanoseconds since the epoch
 	stuck atomic.Bool     // the command does not take the client's input, so nothing is read of the client
@@ -50,9 +51,9 @@ type bridge struct {
 // talker runs a command at the other end of a bridge, and gives its exit code. If ctx ends first it ends the command.
 type talker func(ctx context.Context, terminal dynomad.Terminal, progress func(dynomad.Dyno)) (int, error)
 
-func newBridge(times bridgeTimes) *bridge {
+func newBridge(times bridgeTimes, wish streamWish) *bridge {
 	b := &bridge{
-		times: times, input: make(chan []byte, maxWaiting), done: make(chan struct{}), sizes: make(chan dynomad.TerminalSize, 1),
+		times: times, wish: wish, input: make(chan []byte, maxWaiting), done: make(chan struct{}), sizes: make(chan dynomad.TerminalSize, 1),
 	}
 	b.hear()
 	return b
@@ -64,15 +65,23 @@ func (b *bridge) options() *websocket.AcceptOptions {
 	return &websocket.AcceptOptions{InsecureSkipVerify: true, OnPongReceived: func(context.Context, []byte) { b.hear() }}
 }
 
-// serve runs a command for the client, until that ends, the client is gone, or stop is closed. It leaves nothing behind.
-func (b *bridge) serve(ctx context.Context, conn *websocket.Conn, stop <-chan struct{}, tty bool, talk talker) {
+// serve runs a command for the client, until that ends, the client is lost, unless it wished otherwise, or stop is closed. It leaves nothing
+// behind.
+func (b *bridge) serve(ctx context.Context, conn *websocket.Conn, stop <-chan struct{}, talk talker) {
 	b.conn = conn
 	conn.SetReadLimit(maxFrame)
-	ctx, cut := context.WithCancel(ctx) // cuts the connection off
 	talking, end := context.WithCancelCause(ctx)
+	ctx, cut := context.WithCancel(ctx) // cuts the connection off
+	lose := func(why error) {
+		if !b.wish.keep {
+			end(why)
+		}
+		cut()
+		_ = conn.CloseNow() // the command may run on for long
+	}
 	var wg sync.WaitGroup
-	wg.Go(func() { b.receive(ctx, talking, end, cut) })
-	wg.Go(func() { b.keepAlive(ctx, talking, end, cut) })
+	wg.Go(func() { b.receive(ctx, talking, end, lose) })
+	wg.Go(func() { b.keepAlive(ctx, talking, lose) })
 	wg.Go(func() {
 		select {
 		case <-stop:
@@ -80,7 +89,7 @@ func (b *bridge) serve(ctx context.Context, conn *websocket.Conn, stop <-chan st
 		case <-talking.Done():
 		}
 	})
-	code, err := talk(talking, b.terminal(ctx, talking, tty), func(d dynomad.Dyno) { b.report(ctx, d) })
+	code, err := talk(talking, b.terminal(ctx, talking), func(d dynomad.Dyno) { b.report(ctx, d) })
 	close(b.done)
 	if err == nil {
 		b.exited(ctx, talking, code)
@@ -119,14 +128,17 @@ func (b *bridge) goodbye(ctx context.Context, cut context.CancelFunc, why, err e
 	}
 }
 
-// receive reads what the client sends, until there is no client or nobody for it to talk with.
-func (b *bridge) receive(ctx, talking context.Context, end context.CancelCauseFunc, cut context.CancelFunc) {
+// receive reads what the client sends, until there is no client or nobody for it to talk with. What a client that is lost has sent is all
+// of the input there is.
+func (b *bridge) receive(ctx, talking context.Context, end, lose func(why error)) {
 	closed := false
 	for {
 		_, text, err := b.conn.Read(ctx)
 		if err != nil {
-			end(dynomad.Wrap(errClientGone.Kind, err, "%s", errClientGone.Message))
-			cut()
+			lose(dynomad.Wrap(errClientGone.Kind, err, "%s", errClientGone.Message))
+			if b.wish.keep && !closed {
+				close(b.input)
+			}
 			return
 		}
 		b.hear()
@@ -178,7 +190,7 @@ func (b *bridge) offer(talking context.Context, data []byte) bool {
 
 // keepAlive asks the client whether it is there: any frame says so, and the answer to a ping. It keeps proxies from taking the connection
 // for idle. A client that does not read, as one whose output goes to a pager, cannot answer, and may send empty frames instead.
-func (b *bridge) keepAlive(ctx, talking context.Context, end context.CancelCauseFunc, cut context.CancelFunc) {
+func (b *bridge) keepAlive(ctx, talking context.Context, lose func(why error)) {
 	tick := time.NewTicker(b.times.ping)
 	defer tick.Stop()
 	for {
@@ -188,13 +200,11 @@ func (b *bridge) keepAlive(ctx, talking context.Context, end context.CancelCause
 		case <-tick.C:
 		}
 		if !b.stuck.Load() && time.Since(time.Unix(0, b.heard.Load())) > b.times.silence {
-			end(errSilent)
-			cut()
+			lose(errSilent)
 			return
 		}
 		if err := b.ping(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-			end(dynomad.Wrap(errClientGone.Kind, err, "%s", errClientGone.Message)) // seen by nobody else while nothing is read
-			cut()
+			lose(dynomad.Wrap(errClientGone.Kind, err, "%s", errClientGone.Message)) // seen by nobody else while nothing is read
 			return
 		}
 	}
@@ -210,12 +220,23 @@ func (b *bridge) ping(ctx context.Context) error {
 }
 
 // terminal is the client as the command sees it. What is put out is sent until ctx ends; input comes while they talk.
-func (b *bridge) terminal(ctx, talking context.Context, tty bool) dynomad.Terminal {
+func (b *bridge) terminal(ctx, talking context.Context) dynomad.Terminal {
 	return dynomad.Terminal{
-		TTY: tty, Sizes: b.sizes, Stdin: &bridgeInput{b, talking.Done()},
-		Stdout: sender(func(p []byte) error { return b.send(ctx, serverFrame{Stdout: &outputFrame{p}}) }),
-		Stderr: sender(func(p []byte) error { return b.send(ctx, serverFrame{Stderr: &outputFrame{p}}) }),
+		TTY: b.wish.tty, Sizes: b.sizes, Stdin: &bridgeInput{b, talking.Done()},
+		Stdout: sender(func(p []byte) error { return b.put(ctx, serverFrame{Stdout: &outputFrame{p}}) }),
+		Stderr: sender(func(p []byte) error { return b.put(ctx, serverFrame{Stderr: &outputFrame{p}}) }),
 	}
+}
+
+// put sends what a command puts out. That of one that runs on without its client is thrown away.
+func (b *bridge) put(ctx context.Context, frame serverFrame) error {
+	if !b.wish.keep {
+		return b.send(ctx, frame)
+	}
+	if ctx.Err() == nil {
+		_ = b.send(ctx, frame) // that the client is lost, receive and keepAlive find out
+	}
+	return nil
 }
 
 // report tells the client what its dyno is doing.

@@ -39,18 +39,24 @@ var patience = bridgeTimes{ping: time.Minute, silence: time.Minute, goodbye: 10 
 // startBridge connects a client whose command is play. A nil play waits until it is ended.
 func startBridge(tb testing.TB, times bridgeTimes, play func(b *bridged, ctx context.Context) (int, error)) *bridged {
 	tb.Helper()
+	return startBridgeAs(tb, times, streamWish{tty: true}, play)
+}
+
+// startBridgeAs connects a client as it wishes.
+func startBridgeAs(tb testing.TB, times bridgeTimes, wish streamWish, play func(b *bridged, ctx context.Context) (int, error)) *bridged {
+	tb.Helper()
 	c := &bridged{tb: tb, stop: make(chan struct{}), over: make(chan struct{})}
 	began := make(chan struct{})
 	listener := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
 	srv := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer close(c.over)
-		b := newBridge(times)
+		b := newBridge(times, wish)
 		conn, err := websocket.Accept(w, r, b.options())
 		if err != nil {
 			tb.Error(err)
 			return
 		}
-		b.serve(r.Context(), conn, c.stop, true, func(ctx context.Context, t dynomad.Terminal, progress func(dynomad.Dyno)) (int, error) {
+		b.serve(r.Context(), conn, c.stop, func(ctx context.Context, t dynomad.Terminal, progress func(dynomad.Dyno)) (int, error) {
 			c.terminal, c.progress = t, progress
 			close(began)
 			if play != nil {

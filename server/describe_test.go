@@ -140,7 +140,7 @@ func dynoOperations() map[string]operation {
 		"GET /apps/{app}/dynos/{dyno}/stream": {
 			summary: "Talk with the command of an attached dyno, over a WebSocket", never: true,
 			about: "Where `attach_url` of a dyno that was made with `attach` leads; its secret is good once, for 60 seconds. docs/attached.md has the messages.",
-			query: map[string]string{"secret": "as in attach_url", "tty": "0 for a command without a terminal"},
+			query: map[string]string{"secret": "as in attach_url", "tty": "0 for a command without a terminal", "keep": "1 for a command that runs on if its client is lost"},
 		},
 		"POST /apps/{app}/dynos/{dyno}/actions/attach": attach,
 		"POST /apps/{app}/{dyno}/actions/attach":       attach,

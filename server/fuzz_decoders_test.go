@@ -150,7 +150,7 @@ func FuzzHeaders(f *testing.F) {
 // FuzzQueries reads what clients say in queries: of logs, and of terminals.
 func FuzzQueries(f *testing.F) {
 	for _, seed := range []string{
-		"", "lines=10&tail=1&dyno=web.1&type=web&source=app", "lines=1e3", "lines=-0", "lines=99999999999", "tail", "tail=maybe", "tty=0", "tty=2", "secret=%00", "lines=1;lines=2", "%",
+		"", "lines=10&tail=1&dyno=web.1&type=web&source=app", "lines=1e3", "lines=-0", "lines=99999999999", "tail", "tail=maybe", "tty=0", "tty=2", "tty=0&keep=1", "keep=x", "secret=%00", "lines=1;lines=2", "%",
 	} {
 		f.Add(seed)
 	}
@@ -160,8 +160,8 @@ func FuzzQueries(f *testing.F) {
 		if err = firstOf(err, options.Validate()); err == nil && (options.Lines < 0 || options.Lines > dynomad.MaxLogLines) {
 			t.Errorf("%q asks for %d lines", query, options.Lines)
 		}
-		_, ttyErr := ttyOf(values)
-		for _, err := range []error{err, ttyErr} {
+		_, wishErr := wishOf(values)
+		for _, err := range []error{err, wishErr} {
 			if err != nil && dynomad.KindOf(err) != dynomad.Invalid {
 				t.Errorf("%q: %v", query, err)
 			}

@@ -43,7 +43,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	query := r.URL.Query()
-	tty, err := ttyOf(query)
+	wish, err := wishOf(query)
 	if err != nil {
 		return err
 	}
@@ -65,13 +65,13 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) error {
 	if ticket, ok = s.attaches.take(secret); !ok {
 		return badSecret()
 	}
-	b := newBridge(streamTimes)
+	b := newBridge(streamTimes, wish)
 	conn, err := websocket.Accept(w, r, b.options())
 	if err != nil {
 		return nil // it has been answered: the connection cannot be taken over
 	}
 	ctx := dynomad.WithPrincipal(r.Context(), ticket.who)
-	b.serve(ctx, conn, stop, tty, func(ctx context.Context, t dynomad.Terminal, progress func(dynomad.Dyno)) (int, error) {
+	b.serve(ctx, conn, stop, func(ctx context.Context, t dynomad.Terminal, progress func(dynomad.Dyno)) (int, error) {
 		return s.platform.Talk(ctx, ticket.appID, ticket.runID, t, progress)
 	})
 	return nil
@@ -87,15 +87,33 @@ func badSecret() error {
 		dynomad.ConnectTime.Seconds())
 }
 
-// ttyOf says whether a client wants a terminal: it does unless it says tty=0.
-func ttyOf(query url.Values) (bool, error) {
-	switch query.Get("tty") {
-	case "", "1", "true":
+// streamWish is what a client wants of its stream.
+type streamWish struct {
+	tty  bool // the command has a terminal
+	keep bool // the command runs on if the client is lost
+}
+
+// wishOf reads what a client wants: a terminal, unless it says tty=0, and that its command ends with its connection, unless it says keep=1.
+func wishOf(query url.Values) (streamWish, error) {
+	tty, err := oneOrZero("tty", query.Get("tty"), true)
+	if err != nil {
+		return streamWish{}, err
+	}
+	keep, err := oneOrZero("keep", query.Get("keep"), false)
+	return streamWish{tty, keep}, err
+}
+
+// oneOrZero reads what a query says of a thing that is so or not.
+func oneOrZero(name, said string, otherwise bool) (bool, error) {
+	switch said {
+	case "":
+		return otherwise, nil
+	case "1", "true":
 		return true, nil
 	case "0", "false":
 		return false, nil
 	}
-	return false, dynomad.Invalidf("tty", "The tty must be 1 or 0.")
+	return false, dynomad.Invalidf(name, "The %s must be 1 or 0.", name)
 }
 
 // checkUpgrade refuses what does not ask for a WebSocket, before its secret is used up.

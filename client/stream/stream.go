@@ -21,6 +21,7 @@ const heartbeat = 10 * time.Second
 // Terminal is what an attached dyno's command reads and writes.
 type Terminal struct {
 	TTY    bool                // the command has a terminal: all that it puts out goes to Stdout
+	Keep   bool                // the command runs on if the connection is lost; else it ends
 	Sizes  <-chan TerminalSize // the window's size, at first and whenever it changes; nil if nobody knows
 	Stdin  io.Reader           // nil has nothing
 	Stdout io.Writer           // nil drops what comes
@@ -71,11 +72,14 @@ type sentInput struct {
 	Close bool   `json:"close,omitempty"`
 }
 
-// Talk connects to the attach_url of a dyno and gives the exit code of its command. If ctx ends first the platform ends the command. It
-// returns without waiting for a Read of Stdin that is under way.
+// Talk connects to the attach_url of a dyno and gives the exit code of its command. If ctx ends first the platform ends the command,
+// unless t.Keep. It returns without waiting for a Read of Stdin that is under way.
 func Talk(ctx context.Context, attachURL string, t Terminal) (int, error) {
 	if !t.TTY {
 		attachURL += "&tty=0"
+	}
+	if t.Keep {
+		attachURL += "&keep=1"
 	}
 	conn, answer, err := websocket.Dial(ctx, attachURL, &websocket.DialOptions{HTTPClient: t.HTTP}) //nolint:bodyclose // what it has is in memory
 	if err != nil {
