@@ -232,3 +232,37 @@ func TestHelp(t *testing.T) {
 		}
 	}
 }
+
+// TestRun_keep interrupts commands that are connected with: one that was to run on comes to its own end.
+func TestRun_keep(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.must("apps:create", "api")
+	w.must("deploy", "hello:1", "-a", "api")
+	for _, tt := range []struct{ line, info string }{
+		{"run", "Its client's connection was lost."},
+		{"run --keep", "Its command ended with exit code 5."},
+	} {
+		ctx, interrupt := context.WithCancel(t.Context())
+		stdin, typed := io.Pipe()
+		go func() {
+			_, _ = io.WriteString(typed, "x") // is read when there is a connection
+			interrupt()
+		}()
+		r := w.run(ctx, stdin, append(strings.Fields(tt.line), "-a", "api", "exit", "5")...)
+		interrupt()
+		_ = stdin.Close()
+		if r.code != exitInterrupted {
+			t.Errorf("%s: %+v", tt.line, r)
+		}
+		for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+			out := w.must("ps", "-a", "api", "--json")
+			if strings.Contains(out, tt.info) {
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatalf("%s: %s", tt.line, out)
+			}
+		}
+	}
+}

@@ -26,7 +26,8 @@ func runCommands() []command {
 			long: "Run a command once, in a dyno of its own with the app's image and config vars, and connect this terminal with it.\n" +
 				"The exit code is the command's. Flags stand before the command. One argument is split into words as a dyno type's command is,\n" +
 				"several are the words; no shell reads them. With --type the command may be left out.\n" +
-				"With --detach it runs by itself: ps and logs tell how it does.",
+				"With --detach it runs by itself: ps and logs tell how it does. With --keep it runs on by itself if the connection is lost: what it\n" +
+				"writes from then on is thrown away, and its input is at its end.",
 			example: "  dynomad run -a api rails console\n  dynomad run -a api \"sh -c 'echo $HOME'\"\n  dynomad run -d --type migrate -a api",
 			flags: func(f *pflag.FlagSet) {
 				f.SetInterspersed(false) // what stands behind the command is the command's
@@ -36,6 +37,7 @@ func runCommands() []command {
 				f.StringArrayP("env", "e", nil, "`NAME=VALUE` that wins over the config var; can be repeated")
 				f.String("image", "", "an image to run instead of the app's")
 				f.Int("ttl", 0, "seconds after which it is ended")
+				f.Bool("keep", false, "let it run on if the connection is lost")
 				f.Bool("no-tty", false, "no terminal: output and errors stay apart, byte for byte")
 			},
 		},
@@ -143,7 +145,7 @@ func (c *call) talk(ctx context.Context, d client.Dyno, noTTY bool) (int, error)
 	if err != nil {
 		return 0, err
 	}
-	t := stream.Terminal{TTY: !noTTY, HTTP: c.target.http, Stdin: c.in, Stdout: c.out, Stderr: c.errOut}
+	t := stream.Terminal{TTY: !noTTY, Keep: c.is("keep"), HTTP: c.target.http, Stdin: c.in, Stdout: c.out, Stderr: c.errOut}
 	if noTTY {
 		return stream.Talk(ctx, at, t)
 	}
