@@ -49,6 +49,11 @@ type terminal struct {
 
 // open attaches a client to a dyno.
 func (d *daemon) open(y attachedRun, tty bool) *terminal {
+	return d.openAs(y.AttachURL, stream.Terminal{TTY: tty})
+}
+
+// openAs attaches a client as it wishes.
+func (d *daemon) openAs(attachURL string, wish stream.Terminal) *terminal {
 	ctx, cut := context.WithCancel(d.tb.Context())
 	reader, writer := io.Pipe()
 	t := &terminal{tb: d.tb, stdin: writer, sizes: make(chan stream.TerminalSize, 1), out: &nomadtest.Output{}, cut: cut, done: make(chan struct{})}
@@ -56,7 +61,8 @@ func (d *daemon) open(y attachedRun, tty bool) *terminal {
 	go func() {
 		defer close(t.done)
 		defer reader.Close() //nolint:errcheck // never fails
-		t.code, t.err = stream.Talk(ctx, y.AttachURL, stream.Terminal{TTY: tty, Sizes: t.sizes, Stdin: reader, Stdout: t.out, Stderr: t.out})
+		wish.Sizes, wish.Stdin, wish.Stdout, wish.Stderr = t.sizes, reader, t.out, t.out
+		t.code, t.err = stream.Talk(ctx, attachURL, wish)
 	}()
 	return t
 }
@@ -246,9 +252,11 @@ func TestCluster_attachedDaemonEnds(t *testing.T) {
 	}
 
 	y = d.runAttached(app, "sh", 600)
+	alone := d.runAttached(app, aloneThen("sleep 605"), 600)
 	c = d.open(y, true)
 	c.say("trap '' HUP; echo be''gun; sleep 600\n")
 	c.hear("begun")
+	d.lose(app, alone)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	began := time.Now()
@@ -262,8 +270,10 @@ func TestCluster_attachedDaemonEnds(t *testing.T) {
 	if err := d.process.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	d.attachedEnds(app, y, -1, "The daemon was stopped.")
-	if n := d.audits(app, "dyno.stop"); n != 3 {
-		t.Errorf("%d stops were recorded, want 3", n)
+	for _, y := range []attachedRun{y, alone} {
+		d.attachedEnds(app, y, -1, "The daemon was stopped.")
+	}
+	if n := d.audits(app, "dyno.stop"); n != 4 {
+		t.Errorf("%d stops were recorded, want 4", n)
 	}
 }
