@@ -382,6 +382,12 @@ func (d *daemon) checkTraces(ctx context.Context, w world, prefix string) error 
 	if err != nil {
 		return err
 	}
+	return tracesDiffer(w, containers, services, variables)
+}
+
+// tracesDiffer tells how what there is on the cluster differs from what is wanted: the containers, instances and variables of each app. It takes
+// what it has seen out of these.
+func tracesDiffer(w world, containers map[string][]string, services, variables map[string]int) error {
 	for name, a := range w {
 		dynos := 0
 		for dynoType := range a.runs() {

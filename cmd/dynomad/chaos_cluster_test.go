@@ -89,7 +89,7 @@ func TestCluster_chaos(t *testing.T) {
 			c.check()
 		}
 	}
-	t.Logf("%d writes, %d of them cut off (%d of those had been made), %d kills", c.plan.writes, c.cut, c.made, c.killed)
+	t.Logf("%d writes, %d of them cut off (%d of those had been made), %d reads, %d kills", c.plan.writes, c.cut, c.made, c.reads, c.killed)
 	if c.killed < c.plan.kills/2 {
 		t.Errorf("the daemon was killed only %d times", c.killed)
 	}
@@ -107,7 +107,7 @@ type chaos struct {
 	kills  []int         // before which writes the killer starts
 	killer chan struct{} // closed when the daemon was killed; nil while it is not to be
 
-	cut, made, killed int
+	cut, made, killed, reads int
 }
 
 func newChaos(tb testing.TB, cluster *nomadtest.Cluster, prefix string, p chaosPlan, settings ...string) *chaos {
@@ -145,6 +145,7 @@ func (c *chaos) step(i int) {
 		c.armKiller(r)
 	}
 	c.write(i, c.make(i))
+	c.readSome(c.random(i + 3_000_000))
 	time.Sleep(time.Duration(r.Int64N(int64(c.plan.pause)))) // the loop is killed at other moments of its work, too
 	if c.killer != nil && !c.process.Running() {
 		c.settleKill()
@@ -193,10 +194,16 @@ func (c *chaos) write(i int, a act) {
 		c.cut++
 		c.startAgain()
 		c.settleCut(a)
-	case !slices.Contains(a.want, status):
+		return
+	case !slices.Contains(a.want, status) || err != nil && c.killer == nil:
 		c.tb.Fatalf("write %d: %s: got %d %s (%v), want %v", i, a, status, answer, err, a.want)
-	case a.apply != nil && status/100 == 2:
+	}
+	before := c.world.clone()
+	if a.apply != nil && status/100 == 2 {
 		a.apply(c.world, answer)
+	}
+	if wrong := answered(a, status, answer, err, before, c.world); wrong != nil {
+		c.tb.Errorf("write %d: %s: %d is not answered as the model says:\n%v", i, a, status, wrong)
 	}
 }
 
@@ -208,16 +215,28 @@ func (c *chaos) settleCut(a act) {
 		a.apply(with, nil)
 	}
 	got := c.read()
-	without := differs(got, c.world)
-	if without != "" {
-		if diff := differs(got, with); diff != "" {
-			c.tb.Fatalf("%s was cut off, and neither made nor not made.\nIf not made (-got +want):\n%s\nif made:\n%s", a, without, diff)
-		}
+	made, err := wasMade(got, c.world, with)
+	if err != nil {
+		c.tb.Fatalf("%s was cut off, and %v", a, err)
+	}
+	if made {
 		c.made++
 		c.tb.Logf("the one that was cut off had been made")
 		c.world = with
 	}
 	c.world.learn(got)
+}
+
+// wasMade tells whether what is kept is the world with a write, or without; one of both it must be.
+func wasMade(got, without, with world) (bool, error) {
+	notMade := differs(got, without)
+	if notMade == "" {
+		return false, nil
+	}
+	if diff := differs(got, with); diff != "" {
+		return false, fmt.Errorf("neither made nor not made.\nIf not made (-got +want):\n%s\nif made:\n%s", notMade, diff)
+	}
+	return true, nil
 }
 
 // settleKill waits until the daemon was killed, if it is to be, starts it again, and sees whether all is there.
@@ -327,12 +346,21 @@ func (c *chaos) dynosAreOfTheirRelease() {
 		if err != nil {
 			c.tb.Errorf("looking into dyno %s of %s: %v", list[i].ID, name, err)
 		}
-		for key, value := range a.last().Config {
-			if want := key + "=" + value; !slices.Contains(env, want) {
-				c.tb.Errorf("dyno %s of %s lacks %q: %q", list[i].ID, name, want, env)
-			}
+		if missing := lacks(env, a.last().Config); len(missing) > 0 {
+			c.tb.Errorf("dyno %s of %s lacks %q: %q", list[i].ID, name, missing, env)
 		}
 	}
+}
+
+// lacks gives the config vars that are not in an environment.
+func lacks(env []string, config map[string]string) []string {
+	var missing []string
+	for key, value := range config {
+		if want := key + "=" + value; !slices.Contains(env, want) {
+			missing = append(missing, want)
+		}
+	}
+	return missing
 }
 
 // inspect gives the environment that a container was started with.

@@ -121,11 +121,12 @@ const (
 	defaultSize = "gp2"
 )
 
-// act is one write: the request, the statuses that it may be answered with, and what it does if that is a success.
+// act is one write: the request, the statuses that it may be answered with, what it does if that is a success, and what is answered then.
 type act struct {
 	method, path, body string
 	want               []int
 	apply              func(w world, answer []byte) // nil changes nothing
+	says               func(before, after world) any
 }
 
 func (a act) String() string { return strings.TrimSpace(a.method + " " + a.path + " " + a.body) }
@@ -193,6 +194,7 @@ func (r writer) createApp() act {
 		apply: func(w world, _ []byte) {
 			w[name+"-default"] = &worldApp{AutoRelease: true, Types: map[string]worldType{}, Config: map[string]string{}}
 		},
+		says: func(_, w world) any { return w.saysApp(name + "-default") },
 	}
 }
 
@@ -200,6 +202,7 @@ func (r writer) deleteApp(name string, _ *worldApp) act {
 	return act{
 		method: http.MethodDelete, path: "/apps/" + name, want: []int{http.StatusOK},
 		apply: func(w world, _ []byte) { delete(w, name) },
+		says:  func(w, _ world) any { return w.saysApp(name) },
 	}
 }
 
@@ -224,6 +227,7 @@ func (r writer) build(name string) act {
 				a.release(len(a.Builds), a.Config, "Deploy "+b.Image)
 			}
 		},
+		says: func(_, w world) any { return w.saysNewBuild(name) },
 	}
 }
 
@@ -242,6 +246,7 @@ func (r writer) createRelease(name string, app *worldApp) act {
 			apply: func(w world, _ []byte) {
 				w[name].release(old.Build, old.Config, fmt.Sprintf("Rollback to v%d", version))
 			},
+			says: func(_, w world) any { return w.saysNewRelease(name) },
 		}
 	}
 	if len(app.Builds) == 0 {
@@ -252,6 +257,7 @@ func (r writer) createRelease(name string, app *worldApp) act {
 		method: http.MethodPost, path: path, want: []int{http.StatusCreated},
 		body:  marshal(map[string]any{"slug": app.Builds[number-1].ID, "description": "again"}),
 		apply: func(w world, _ []byte) { w[name].release(number, w[name].Config, "again") },
+		says:  func(_, w world) any { return w.saysNewRelease(name) },
 	}
 }
 
@@ -294,6 +300,7 @@ func (r writer) changeConfig(name string, app *worldApp) act {
 				w[name].release(w[name].last().Build, after, strings.Join(parts, ", "))
 			}
 		},
+		says: func(_, w world) any { return saysConfig(w[name].Config) },
 	}
 }
 
@@ -320,6 +327,7 @@ func (r writer) createType(name string, app *worldApp) act {
 	return formation(act{
 		method: http.MethodPost, path: "/apps/" + name + "/formation", body: marshal(spec),
 		apply: func(w world, _ []byte) { w[name].Types[dynoType] = t },
+		says:  func(_, w world) any { return w.saysType(name, dynoType) },
 	}, app)
 }
 
@@ -371,6 +379,7 @@ func (r writer) changeType(name string, app *worldApp) act {
 	return formation(act{
 		method: http.MethodPatch, path: "/apps/" + name + "/formation/" + dynoType, body: marshal(spec),
 		apply: func(w world, _ []byte) { w[name].Types[dynoType] = t },
+		says:  func(_, w world) any { return w.saysType(name, dynoType) },
 	}, app)
 }
 
@@ -388,6 +397,7 @@ func (r writer) changeTypes(name string, app *worldApp) act {
 	}
 	a := act{method: http.MethodPatch, path: "/apps/" + name + "/formation"}
 	a.apply = func(w world, _ []byte) { maps.Copy(w[name].Types, after) }
+	a.says = func(_, w world) any { return w.saysFormation(name) } // all types were sent, by name
 	a = formation(a, app)
 	if !app.Maintenance && r.IntN(4) == 0 {
 		specs = append(specs, map[string]any{"type": "absent", "quantity": 1})
@@ -406,6 +416,7 @@ func (r writer) deleteType(name string, app *worldApp) act {
 	return formation(act{
 		method: http.MethodDelete, path: "/apps/" + name + "/formation/" + dynoType,
 		apply: func(w world, _ []byte) { delete(w[name].Types, dynoType) },
+		says:  func(w, _ world) any { return w.saysType(name, dynoType) },
 	}, app)
 }
 
@@ -413,10 +424,13 @@ func (r writer) deleteType(name string, app *worldApp) act {
 func (r writer) restart(name string, app *worldApp) act {
 	types := slices.Sorted(maps.Keys(app.Types))
 	a := act{method: http.MethodDelete, path: "/apps/" + name + "/dynos", want: []int{http.StatusAccepted}}
+	pending := map[string]string{"status": "pending"}
+	a.says = func(_, _ world) any { return pending }
 	if len(types) == 0 || r.IntN(3) == 0 {
 		return a
 	}
-	a.path += "/" + types[r.IntN(len(types))]
+	pending["type"] = types[r.IntN(len(types))]
+	a.path += "/" + pending["type"]
 	if r.IntN(2) == 0 {
 		a.path += ".1"
 		a.want = append(a.want, http.StatusNotFound)
@@ -433,6 +447,7 @@ func (r writer) maintain(name string, app *worldApp) act {
 	return act{
 		method: http.MethodPatch, path: "/apps/" + name, body: marshal(map[string]any{"maintenance": on}), want: []int{http.StatusOK},
 		apply: func(w world, _ []byte) { w[name].Maintenance = on },
+		says:  func(_, w world) any { return w.saysApp(name) },
 	}
 }
 
@@ -441,6 +456,7 @@ func (r writer) describe(name string, _ *worldApp) act {
 	return act{
 		method: http.MethodPatch, path: "/apps/" + name, body: marshal(map[string]any{"description": text}), want: []int{http.StatusOK},
 		apply: func(w world, _ []byte) { w[name].Description = text },
+		says:  func(_, w world) any { return w.saysApp(name) },
 	}
 }
 
@@ -450,6 +466,7 @@ func (r writer) autoRelease(name string, app *worldApp) act {
 		method: http.MethodPatch, path: "/apps/" + name + "/features/auto-release", body: marshal(map[string]any{"enabled": on}),
 		want:  []int{http.StatusOK},
 		apply: func(w world, _ []byte) { w[name].AutoRelease = on },
+		says:  func(_, w world) any { return w.saysFeature(name) },
 	}
 }
 

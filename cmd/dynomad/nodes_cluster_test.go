@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -336,7 +337,7 @@ func (n served) await(within time.Duration, ok func([]sighting) error) {
 	nomadtest.Eventually(n.tb, within, func(context.Context) error { return ok(n.look()) })
 }
 
-// right waits until the daemon's view is what Nomad's servers say, and is not called old.
+// right waits until the daemon's view is what Nomad's servers say, and is not called old, in one and the same answer.
 func (n served) right(within time.Duration) {
 	n.tb.Helper()
 	nomadtest.Eventually(n.tb, within, func(ctx context.Context) error {
@@ -344,25 +345,54 @@ func (n served) right(within time.Duration) {
 		if err != nil {
 			return err
 		}
-		var want, got []string
-		for _, a := range allocs {
-			if a.DesiredStatus == nomadapi.AllocDesiredStatusRun && !slices.Contains([]string{"complete", "failed", "lost"}, a.ClientStatus) {
-				want = append(want, strings.Join([]string{a.ID, a.NodeName, plainly(a.ClientStatus)}, " "))
-			}
+		shown, stale, err := n.lookAged(ctx)
+		if err != nil {
+			return err
 		}
-		for _, s := range n.look() {
-			if s.State != "stopping" && s.State != "stopped" {
-				got = append(got, strings.Join([]string{s.ID, s.Node, s.State}, " "))
-			}
-		}
-		slices.Sort(want)
-		slices.Sort(got)
-		if !slices.Equal(got, want) {
-			return fmt.Errorf("the view shows %v, Nomad %v", got, want)
-		}
-		return nil
+		return viewDiffers(allocs, shown, stale)
 	})
-	n.waitStale(n.app, false)
+}
+
+// lookAged gives the app's dynos, and what the answer says of how old that is: "" is not at all.
+func (n served) lookAged(ctx context.Context) (list []sighting, stale string, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, n.url+"/apps/"+n.app+"/dynos", nil)
+	if err != nil {
+		return nil, "", err
+	}
+	req.Header.Set("Authorization", n.token)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, "", err
+	}
+	defer resp.Body.Close() //nolint:errcheck // only read
+	if resp.StatusCode != http.StatusOK {
+		return nil, "", fmt.Errorf("GET dynos: %s", resp.Status)
+	}
+	return list, resp.Header.Get("Dynomad-Stale"), json.NewDecoder(resp.Body).Decode(&list)
+}
+
+// viewDiffers tells how the dynos that are shown differ from the allocations that Nomad's servers tell of, or that they are called old.
+func viewDiffers(allocs []*nomadapi.AllocationListStub, shown []sighting, stale string) error {
+	var want, got []string
+	for _, a := range allocs {
+		if a.DesiredStatus == nomadapi.AllocDesiredStatusRun && !slices.Contains([]string{"complete", "failed", "lost"}, a.ClientStatus) {
+			want = append(want, strings.Join([]string{a.ID, a.NodeName, plainly(a.ClientStatus)}, " "))
+		}
+	}
+	for _, s := range shown {
+		if s.State != "stopping" && s.State != "stopped" {
+			got = append(got, strings.Join([]string{s.ID, s.Node, s.State}, " "))
+		}
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		return fmt.Errorf("the view shows %v, Nomad %v", got, want)
+	}
+	if stale != "" {
+		return fmt.Errorf("the view is right, and called %s s old", stale)
+	}
+	return nil
 }
 
 // plainly gives the state of a dyno that does well, or is out of sight, by its allocation's status.
