@@ -95,9 +95,9 @@ soak: setup tools ## tests that take long or much: several nodes, outages, rando
 
 .PHONY: chaos
 chaos: setup tools ## faults of all kinds (docs/chaos.md); DYNOMAD_TEST_SEED=… replays one, DYNOMAD_TEST_WRITES=… says how long
-	DYNOMAD_TEST_SOAK=1 tools/gotest.sh $(GO) test -trimpath -race -count=1 -timeout 20m -run 'Disk|Corrupt|SlowClients|ClientWire|Keeper' -v ./cmd/dynomad
-	DYNOMAD_TEST_SOAK=1 tools/gotest.sh $(GO) test -trimpath -race -tags integration -count=1 -parallel 1 -timeout 60m \
-		-run 'Chaos|Cluster_(chaos|faults|wires|clock)' -v ./cmd/dynomad
+	DYNOMAD_TEST_SOAK=1 tools/gotest.sh $(GO) test -trimpath -race -count=1 -timeout 20m -run 'Disk|Corrupt|Slow(Clients|Logs)|HalfOpen|ClientWire|Keeper' -v ./cmd/dynomad
+	DYNOMAD_TEST_SOAK=1 tools/gotest.sh $(GO) test -trimpath -race -tags integration -count=1 -parallel 1 \
+		-timeout $$((60 + $${DYNOMAD_TEST_WRITES:-0} / 6))m -run 'Chaos|Cluster_(chaos|faults|wires|clock)' -v ./cmd/dynomad
 
 .PHONY: test-clients
 test-clients: setup tools ## Heroku's own command line, from npm, against the API on a real cluster

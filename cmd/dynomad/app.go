@@ -315,7 +315,7 @@ const (
 // serveHTTP serves on an address until the daemon closes. Requests under way are finished then; those that take too long are
 // told to end, as when their client goes away, and at last cut off. secure is nil for plain HTTP.
 func (a *app) serveHTTP(ctx context.Context, name, addr string, handler http.Handler, secure *tls.Config) error {
-	var lc net.ListenConfig
+	lc := net.ListenConfig{Control: noticeVanished}
 	listener, err := lc.Listen(ctx, "tcp", addr)
 	if err != nil {
 		return fmt.Errorf("listening for the %s: %w", name, err)
