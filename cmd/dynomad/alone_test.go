@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"os/exec"
@@ -21,6 +22,20 @@ import (
 
 // soak asks for the long form of tests that have one: make soak, make chaos.
 func soak() bool { return os.Getenv("DYNOMAD_TEST_SOAK") != "" }
+
+// seed gives the seed of a test's choices: DYNOMAD_TEST_SEED has one replayed, as far as the clock allows.
+func seed(tb testing.TB) uint64 {
+	tb.Helper()
+	n := rand.Uint64N(1_000_000)
+	if text := os.Getenv("DYNOMAD_TEST_SEED"); text != "" {
+		var err error
+		if n, err = strconv.ParseUint(text, 10, 64); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	tb.Logf("DYNOMAD_TEST_SEED=%d", n)
+	return n
+}
 
 // childVar has the command line that a process of this test program runs, in place of tests.
 const childVar = "DYNOMAD_TEST_CHILD"

@@ -46,20 +46,6 @@ func chaosWrites(usual int) int {
 	return usual
 }
 
-// seed gives the seed of a test's choices: DYNOMAD_TEST_SEED has one replayed, as far as the clock allows.
-func seed(tb testing.TB) uint64 {
-	tb.Helper()
-	n := rand.Uint64N(1_000_000)
-	if text := os.Getenv("DYNOMAD_TEST_SEED"); text != "" {
-		var err error
-		if n, err = strconv.ParseUint(text, 10, 64); err != nil {
-			tb.Fatal(err)
-		}
-	}
-	tb.Logf("DYNOMAD_TEST_SEED=%d", n)
-	return n
-}
-
 // smallSizes are sizes of which many have room.
 const smallSizes = `
 size "gp1" {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"path/filepath"
 	"testing"
@@ -38,7 +37,7 @@ func TestClientWire(t *testing.T) {
 	acked := map[string]bool{k.acked.Big: true}
 	for i := range 60 {
 		value := fmt.Sprint("write ", i)
-		timer := time.AfterFunc(rand.N(20*time.Millisecond), wire.Cut)
+		timer := time.AfterFunc(time.Duration(k.random.Int64N(int64(20*time.Millisecond))), wire.Cut)
 		status, text, err := far.try(t.Context(), http.MethodPatch, "/apps/kept-default/config-vars", `{"BIG":"`+value+`"}`)
 		timer.Stop()
 		wire.Cut()

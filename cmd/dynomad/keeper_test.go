@@ -23,6 +23,7 @@ type kept struct {
 // keeper writes to a daemon, and knows what was acknowledged.
 type keeper struct {
 	*alone
+	random  *rand.Rand // follows from the seed
 	acked   kept
 	refused int
 }
@@ -31,13 +32,14 @@ func newKeeper(a *alone) *keeper {
 	a.tb.Helper()
 	a.do(http.MethodPost, "/apps", `{"name":"kept"}`, http.StatusCreated)
 	a.do(http.MethodPost, "/apps/kept-default/builds", `{"url":"nginx:1.27"}`, http.StatusCreated)
-	return &keeper{alone: a, acked: kept{Apps: 1, Releases: 1, Audits: 1}}
+	random := rand.New(rand.NewPCG(seed(a.tb), 0)) //nolint:gosec // a test's choices, which can be made again
+	return &keeper{alone: a, random: random, acked: kept{Apps: 1, Releases: 1, Audits: 1}}
 }
 
 // write sends a write of many bytes. It is acknowledged, or refused with 503 that gives the reason; "" is never.
 func (k *keeper) write(reason string) (acknowledged bool) {
 	k.tb.Helper()
-	value := fmt.Sprint(k.acked.Releases, " ", rand.Uint64(), strings.Repeat(" long", 6000))
+	value := fmt.Sprint(k.acked.Releases, " ", k.random.Uint64(), strings.Repeat(" long", 6000))
 	if !k.send(http.MethodPatch, "/apps/kept-default/config-vars", `{"BIG":"`+value+`"}`, http.StatusOK, reason) {
 		return false
 	}
