@@ -68,6 +68,7 @@ size "gp2" {
 func TestCluster_chaos(t *testing.T) {
 	t.Parallel()
 	c := newChaos(t, shared.Cluster(t), "chaos", plan())
+	stranger := c.aStranger()
 	each := max(c.plan.writes/c.plan.checks, 1)
 	for i := range c.plan.writes {
 		c.step(i)
@@ -79,6 +80,7 @@ func TestCluster_chaos(t *testing.T) {
 	if c.killed < c.plan.kills/2 {
 		t.Errorf("the daemon was killed only %d times", c.killed)
 	}
+	stranger()
 	c.deleteAll() // at once, which is quicker than one after the other
 }
 

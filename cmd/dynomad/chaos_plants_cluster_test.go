@@ -303,7 +303,7 @@ func TestChaos_noticesAnswers(t *testing.T) {
 func eachFault(v any, try func(fault any, put func(any), what string)) {
 	visit := func(value any, at string, put func(any)) {
 		other := map[bool]any{true: "other", false: nil}[value == nil]
-		for _, fault := range []any{other, "another", 77.0, !(value == true)} {
+		for _, fault := range []any{other, "another", 77.0, value != true} {
 			try(fault, put, at+" is another")
 		}
 		put(value)
@@ -355,6 +355,39 @@ func TestChaos_noticesRefusals(t *testing.T) {
 	} {
 		if err == nil {
 			t.Errorf("%s: not noticed", what)
+		}
+	}
+}
+
+// TestChaos_noticesStrangers touches a job that is not ours, and what runs of it.
+func TestChaos_noticesStrangers(t *testing.T) {
+	t.Parallel()
+	job := func(version, index uint64, stop bool) *nomadapi.Job {
+		return &nomadapi.Job{Version: &version, JobModifyIndex: &index, Stop: &stop}
+	}
+	started := time.Unix(1_000_000, 0)
+	alloc := func(id, desired string, restarts uint64, since time.Time) *nomadapi.AllocationListStub {
+		state := &nomadapi.TaskState{State: "running", StartedAt: since, Restarts: restarts}
+		return &nomadapi.AllocationListStub{ID: id, DesiredStatus: desired, ClientStatus: "running", TaskStates: map[string]*nomadapi.TaskState{"t": state}}
+	}
+	of := func(j *nomadapi.Job, allocs ...*nomadapi.AllocationListStub) ofStranger { return ofStranger{j, allocs} }
+	same := alloc("1", "run", 0, started)
+	before := of(job(1, 5, false), same)
+	if err := touched(before, of(job(1, 5, false), alloc("1", "run", 0, started))); err != nil || len(before.runs()) != 1 {
+		t.Errorf("%q: %v", before.runs(), err)
+	}
+	for what, after := range map[string]ofStranger{
+		"registered again": of(job(1, 6, false), same), "another version": of(job(2, 5, false), same), "stopped": of(job(1, 5, true), same),
+		"replaced":     of(job(1, 5, false), alloc("2", "run", 0, started)),
+		"one more":     of(job(1, 5, false), same, alloc("2", "run", 0, started)),
+		"one waits":    of(job(1, 5, false), same, &nomadapi.AllocationListStub{ID: "2", ClientStatus: "pending"}),
+		"gone":         of(job(1, 5, false)),
+		"told to stop": of(job(1, 5, false), alloc("1", "stop", 0, started)),
+		"restarted":    of(job(1, 5, false), alloc("1", "run", 1, started)),
+		"started anew": of(job(1, 5, false), alloc("1", "run", 0, started.Add(time.Second))),
+	} {
+		if touched(before, after) == nil {
+			t.Errorf("a stranger's job %s: not noticed", what)
 		}
 	}
 }
