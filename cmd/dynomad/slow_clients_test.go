@@ -16,7 +16,7 @@ import (
 	"github.com/dynomad/dynomad/nomad/nomadtest"
 )
 
-// manner is how a client that takes its time behaves. Every one but the last can be held by a daemon for a known time.
+// manner is how a client that takes its time behaves. Each can be held by a daemon for a known time.
 type manner struct {
 	name    string
 	clients int
@@ -27,6 +27,7 @@ type manner struct {
 	// within is when it is cut off, from when it stops; 0 is that it need not be.
 	within time.Duration
 	long   bool // only the long form of the test waits for that
+	logs   bool // it reads a log, which fills up
 }
 
 // Limits of the API on one client, as server.go has them, and what a busy machine may add.
@@ -35,6 +36,8 @@ const (
 	bodyLimit   = 30 * time.Second
 	sendLimit   = 90 * time.Second
 	idleLimit   = 2 * time.Minute
+	logLimit    = 30*time.Second + logFills
+	logFills    = 10 * time.Second // until what a dyno writes has filled the buffers of clients that do not read it
 	limitSlack  = 8 * time.Second
 )
 
@@ -47,7 +50,7 @@ func manners(a *alone) []manner {
 		{name: "idle after an answer", clients: 770, send: "GET /apps" + auth + "\r\n", answers: -1, within: idleLimit, long: true},
 		{name: "a body that does not come", clients: 300, send: "POST /apps" + auth + "Content-Length: 1000\r\n\r\n{", answers: -1, within: bodyLimit, long: true},
 		{name: "answers that are not read", clients: 100, send: strings.Repeat("GET /openapi.json"+auth+"\r\n", 20), within: sendLimit, long: true},
-		{name: "logs that are not read", clients: 30, send: "GET /apps/kept-default/logs?tail=1" + auth + "\r\n"},
+		{name: "logs that are not read", clients: 30, send: "GET /apps/kept-default/logs?tail=1" + auth + "\r\n", within: logLimit, long: true, logs: true},
 	}
 }
 
@@ -56,9 +59,11 @@ func manners(a *alone) []manner {
 func TestSlowClients(t *testing.T) {
 	t.Parallel()
 	a := newAlone(t, t.TempDir())
+	talk := a.talkative(t)
 	a.start()
 	k := newKeeper(a)
 	k.write("")
+	k.waitUp()
 	before := a.holds()
 	start := time.Now()
 	all := manners(a)
@@ -71,6 +76,8 @@ func TestSlowClients(t *testing.T) {
 		return nil
 	})
 	settle(t, a, all)
+	talk()
+	crowd.waitFull(t, a.addr)
 	t.Logf("what they had asked for was done after %s", time.Since(start).Round(10*time.Millisecond))
 	watch, end := time.Now(), headerLimit+limitSlack
 	if soak() {
@@ -148,11 +155,11 @@ type crowd struct {
 // slowClient is one of them.
 type slowClient struct {
 	manner
-	conn  net.Conn
-	since time.Time // when it stopped doing what is wanted of it
+	conn net.Conn
 
-	mu  sync.Mutex
-	cut time.Duration // when it was cut off after that; 0 is not yet
+	mu    sync.Mutex
+	since time.Time     // when it stopped doing what is wanted of it
+	cut   time.Duration // when it was cut off after that; 0 is not yet
 }
 
 func startCrowd(t *testing.T, a *alone, all []manner) *crowd {
@@ -195,11 +202,7 @@ func (s *slowClient) linger(ctx context.Context) {
 	if s.more != "" {
 		go s.trickle(ctx)
 	}
-	switch {
-	case s.answers == 0 && s.within == 0:
-		<-ctx.Done()
-		return
-	case s.answers == 0:
+	if s.answers == 0 {
 		s.lookForReset(ctx)
 		return
 	}
