@@ -93,6 +93,7 @@ type appStore interface {
 type ledger interface {
 	Releases(ctx context.Context, appID string) ([]Release, error) // oldest first
 	Release(ctx context.Context, appID, idOrVersion string) (Release, error)
+	ReleaseID(ctx context.Context, appID string, version int) (string, error) // "" if there is none; mostly from memory
 	ConfigVars(ctx context.Context, configID string) (ConfigVars, error)
 	Builds(ctx context.Context, appID string) ([]Build, error) // oldest first
 	Build(ctx context.Context, appID, id string) (Build, error)

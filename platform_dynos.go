@@ -99,27 +99,22 @@ func (d Dyno) ending() bool { return d.State == StateStopping || d.State == Stat
 
 // withReleaseIDs fills in the ids of the releases that the dynos run: the cluster knows only their versions.
 func (p *Platform) withReleaseIDs(ctx context.Context, s AppState, dynos []Dyno) ([]Dyno, error) {
-	ids := map[int]string{}
+	ids := map[int]string{0: ""} // of none
 	for _, r := range []*Release{s.Last, s.Wanted} {
 		if r != nil {
 			ids[r.Version] = r.ID
 		}
 	}
-	complete := true
-	for _, d := range dynos {
-		complete = complete && (ids[d.ReleaseVersion] != "" || d.ReleaseVersion == 0)
-	}
-	if !complete {
-		all, err := p.ledger.Releases(ctx, s.App.ID)
-		if err != nil {
-			return nil, err
+	for i, d := range dynos {
+		id, known := ids[d.ReleaseVersion]
+		if !known {
+			var err error
+			if id, err = p.ledger.ReleaseID(ctx, s.App.ID, d.ReleaseVersion); err != nil {
+				return nil, err
+			}
+			ids[d.ReleaseVersion] = id
 		}
-		for _, r := range all {
-			ids[r.Version] = r.ID
-		}
-	}
-	for i := range dynos {
-		dynos[i].ReleaseID = ids[dynos[i].ReleaseVersion]
+		dynos[i].ReleaseID = id
 	}
 	return dynos, nil
 }

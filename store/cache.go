@@ -2,6 +2,7 @@ package store
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"sync"
 
@@ -18,6 +19,7 @@ type cache struct {
 	moved  map[string]uint64                // by app id: that of the last other one that may have changed something of it
 	stale  map[string]uint64                // by app id: that of the last of these that may have changed what is cached
 	apps   map[string]dynomad.AppState      // by id and by name
+	ids    map[string]map[int]string        // of releases, by app id and version; "" of one that there was none of
 	tokens map[string]dynomad.Authorization // by hash
 }
 
@@ -29,7 +31,10 @@ type scope struct {
 }
 
 func newCache() *cache {
-	return &cache{moved: map[string]uint64{}, stale: map[string]uint64{}, apps: map[string]dynomad.AppState{}, tokens: map[string]dynomad.Authorization{}}
+	return &cache{
+		moved: map[string]uint64{}, stale: map[string]uint64{}, apps: map[string]dynomad.AppState{}, ids: map[string]map[int]string{},
+		tokens: map[string]dynomad.Authorization{},
+	}
 }
 
 // generation is to be asked before a read whose result is to be kept.
@@ -47,6 +52,7 @@ func (c *cache) forget(s scope) uint64 {
 	if !s.narrow {
 		c.wide = c.gen
 		clear(c.apps)
+		clear(c.ids)
 		clear(c.tokens)
 		return c.gen
 	}
@@ -55,6 +61,7 @@ func (c *cache) forget(s scope) uint64 {
 	}
 	if s.appID != "" {
 		c.stale[s.appID] = c.gen
+		maps.DeleteFunc(c.ids[s.appID], func(_ int, id string) bool { return id == "" }) // a release keeps its id
 	}
 	if state, ok := c.apps[s.appID]; ok {
 		delete(c.apps, s.appID)
@@ -87,6 +94,27 @@ func (c *cache) putApp(gen uint64, state dynomad.AppState) {
 		state.Types, state.Revision = slices.Clone(state.Types), c.kept
 		c.apps[state.App.ID], c.apps[state.App.Name] = state, state
 	}
+}
+
+// releaseID gives the id of an app's release; "" of one that is known not to be there.
+func (c *cache) releaseID(appID string, version int) (id string, ok bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	id, ok = c.ids[appID][version]
+	return id, ok
+}
+
+// putReleaseID keeps what was read since gen, as putApp does.
+func (c *cache) putReleaseID(gen uint64, appID string, version int, id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if gen < c.wide || gen < c.stale[appID] {
+		return
+	}
+	if c.ids[appID] == nil {
+		c.ids[appID] = map[int]string{}
+	}
+	c.ids[appID][version] = id
 }
 
 func (c *cache) token(hash string) (dynomad.Authorization, bool) {

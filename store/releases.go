@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -38,6 +40,26 @@ func (s *Store) Release(ctx context.Context, appID, idOrVersion string) (dynomad
 		return nil
 	})
 	return release, err
+}
+
+// ReleaseID gives the id of an app's release by its version, from memory if it was asked for before; "" if there is none.
+func (s *Store) ReleaseID(ctx context.Context, appID string, version int) (string, error) {
+	if id, ok := s.cache.releaseID(appID, version); ok {
+		return id, nil
+	}
+	gen := s.cache.generation()
+	var id string
+	err := s.read(ctx, func(ctx context.Context, tx *tx) (err error) {
+		id, err = one[string](ctx, tx, `SELECT id FROM releases WHERE app_id = ? AND version = ?`, appID, version)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		return err
+	})
+	if err == nil {
+		s.cache.putReleaseID(gen, appID, version, id)
+	}
+	return id, err
 }
 
 // versionOf reads a release's version as "7" or "v7"; 0, which no release has, for anything else.

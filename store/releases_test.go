@@ -135,3 +135,90 @@ func TestBuilds(t *testing.T) {
 	_, err = s.Slug(t.Context(), "1")
 	wantMessage(t, err, dynomad.NotFound, "The slug 1 does not exist.")
 }
+
+// TestReleaseID asks for releases' ids before and after writes: a second time none is read from the database.
+func TestReleaseID(t *testing.T) {
+	t.Parallel()
+	path := dbPath(t)
+	s, closed := openAt(t, path), newStore(t)
+	if err := closed.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ctx := t.Context()
+	app, other := addApp(t, s, "shop"), addApp(t, s, "other")
+	want := map[string]map[int]string{app.ID: {3: "", 4: ""}, other.ID: {2: "", 3: ""}, "nobody": {1: ""}}
+	check := func(s *Store, what string) {
+		t.Helper()
+		for _, memory := range []bool{false, true} {
+			reader := s.reader
+			if memory {
+				s.reader = closed.reader // nothing can be read
+			}
+			for appID, versions := range want {
+				for version, id := range versions {
+					if got, err := s.ReleaseID(ctx, appID, version); err != nil || got != id {
+						t.Errorf("%s: v%d of %s is %q, %v; want %q", what, version, appID, got, err, id)
+					}
+				}
+			}
+			s.reader = reader
+		}
+	}
+	release := func(appID string) {
+		last := deploy(t, s, appID).Last
+		want[appID][last.Version] = last.ID
+	}
+	for range 2 {
+		release(app.ID)
+	}
+	release(other.ID)
+	check(s, "at first")
+	finish(t, s, must[dynomad.AppState](t)(s.AppState(ctx, app.ID)).Last, dynomad.ReleaseSucceeded)
+	check(s, "after a release's end")
+	release(app.ID)
+	check(s, "after a third release")
+	release(other.ID)
+	check(s, "after another app's")
+	if _, err := s.EditApp(ctx, app.ID, func(state dynomad.AppState) (dynomad.Edit, error) {
+		e, _ := deployment(state)
+		e.Audits = []dynomad.Audit{{ID: "same", Action: "a"}, {ID: "same", Action: "a"}} // the second cannot be written
+		return e, nil
+	}); err == nil {
+		t.Error("an edit that cannot be written was")
+	}
+	check(s, "after an edit that was taken back")
+	release(app.ID)
+	check(s, "after the fourth release")
+	must[dynomad.AppState](t)(s.DeleteApp(ctx, app.ID, allow, newAudit("app.delete")))
+	check(s, "after the app's end")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	check(openAt(t, path), "after a start")
+}
+
+// TestReleaseID_writes has writes come between a read's beginning and its end: what was there stays, what was not may be by now.
+func TestReleaseID_writes(t *testing.T) {
+	t.Parallel()
+	for what, c := range map[string]struct {
+		scope             scope
+		found, none, late bool // what is kept: of a release that is there, of one that is not, of one that is not and was asked for before the write
+	}{
+		"of another app":           {scope{narrow: true, appID: "other"}, true, true, true},
+		"of what is not kept":      {scope{narrow: true, beside: "id"}, true, true, true},
+		"of the app":               {scope{narrow: true, appID: "id"}, true, false, false},
+		"of whatever there may be": {scope{}, false, false, false},
+	} {
+		cache := newCache()
+		keeps := func(version int) bool { _, ok := cache.releaseID("id", version); return ok }
+		cache.putReleaseID(cache.generation(), "id", 1, "one")
+		cache.putReleaseID(cache.generation(), "id", 2, "")
+		gen := cache.generation()
+		cache.forget(c.scope)
+		cache.putReleaseID(gen, "id", 3, "")
+		if keeps(1) != c.found || keeps(2) != c.none || keeps(3) != c.late {
+			t.Errorf("a write %s: one that is there is kept %t, one that is not %t, one that was not found meanwhile %t; want %t, %t, %t",
+				what, keeps(1), keeps(2), keeps(3), c.found, c.none, c.late)
+		}
+	}
+}
