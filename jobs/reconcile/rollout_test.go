@@ -54,6 +54,24 @@ func TestRollout_crash(t *testing.T) {
 	})
 }
 
+// TestRollout_heard records the end of a rollout when the view hears of it, and does not wait for its next look.
+func TestRollout_heard(t *testing.T) {
+	for status, end := range map[string]jobs.Rollout{
+		dynomad.ReleaseSucceeded: succeed(), dynomad.ReleaseFailed: {State: jobs.RolloutFailed, Reason: "Deployment marked as failed"},
+	} {
+		inWorldNamed(t, status, func(w *world) {
+			w.cluster.Outcome(nil)
+			w.deploy("1") // the first release: its end changes no dyno
+			w.start()
+			w.settle()
+			w.status("1", 1, dynomad.ReleasePending)
+			w.cluster.Finish(job1, end)
+			synctest.Wait()
+			w.status("1", 1, status)
+		})
+	}
+}
+
 // TestRollout_deadline fails a rollout of which nothing is heard, also if the daemon was dead for most of its time.
 func TestRollout_deadline(t *testing.T) {
 	for name, dead := range map[string]bool{"alive": false, "dead for a while": true} {

@@ -146,6 +146,10 @@ func testRolloutSucceeds(t *testing.T, c *contract) {
 	if got := c.ends(applied); got.State != jobs.RolloutSucceeded || got.Reason != "" {
 		t.Errorf("got %+v, want success", got)
 	}
+	info, _, err := c.Cluster.Job(t.Context(), "", c.id)
+	if err != nil || info.Index <= applied.ModifyIndex || info.ModifyIndex != applied.ModifyIndex {
+		t.Errorf("the end is no write of the job, or one of its specification: %+v, %v; registered at %d", info, err, applied.ModifyIndex)
+	}
 	more := c.register(c.job(2, forever), applied.ModifyIndex)
 	if got := c.ends(more); got.State != jobs.RolloutSucceeded {
 		t.Errorf("scaled: got %+v, want success", got)

@@ -81,8 +81,7 @@ func (f *Fake) finish(j *fakeJob, rollout jobs.Rollout) {
 	case jobs.RolloutRunning:
 		return
 	case jobs.RolloutSucceeded:
-		j.spec.Stable = new(true)
-		j.stable = cloneJob(j.spec)
+		f.settle(j)
 		f.replaceAllocs(j)
 	case jobs.RolloutFailed:
 		f.failAllocs(j)
@@ -101,6 +100,15 @@ func (f *Fake) finish(j *fakeJob, rollout jobs.Rollout) {
 		f.tellJob(j)
 		f.place(j)
 	}
+}
+
+// settle notes that what is registered is stable. That is a write of the job, by which its followers hear of the deployment's end.
+func (f *Fake) settle(j *fakeJob) {
+	if j.spec.Stable == nil || !*j.spec.Stable {
+		j.spec.Stable, j.spec.ModifyIndex = new(true), new(f.next())
+		f.tellJob(j)
+	}
+	j.stable = cloneJob(j.spec)
 }
 
 func autoReverts(job *api.Job) bool {
