@@ -55,7 +55,7 @@ func loseClient(t *testing.T) lostClient {
 	hangUp()
 	<-gone
 	if err := <-alone; err != nil {
-		t.Errorf("without its client the command meets %v", err)
+		t.Fatalf("without its client the command meets %v", err)
 	}
 	return lostClient{world: w, url: srv.URL, id: id, end: end}
 }
