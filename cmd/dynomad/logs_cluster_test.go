@@ -6,10 +6,13 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/nomad/api"
 
 	"github.com/dynomad/dynomad/nomad/nomadtest"
 )
@@ -88,10 +91,12 @@ func TestCluster_logs(t *testing.T) {
 }
 
 // TestCluster_logLines writes what is no plain line, and ends: it is read as it comes, from the ring, and by a daemon that has just
-// been started.
+// been started. That Nomad starts a dyno again is told, too.
 func TestCluster_logLines(t *testing.T) {
 	t.Parallel()
-	d := startDaemon(t, quick()...)
+	// A process that Nomad hears of late is not taken for one that is well again.
+	d := startDaemon(t, append(quick(), "DYNOMAD_MIN_HEALTHY_TIME=10s")...)
+	again := d.crashing("again")
 	const script = `printf "é\377é\000\033[1m\r\n"; head -c 25000 /dev/zero | tr "\000" x; echo; echo; echo done; exec sleep 1000`
 	d.do(http.MethodPost, "/apps", `{"name":"lines"}`, http.StatusCreated, nil)
 	d.do(http.MethodPost, "/apps/lines-default/formation", asJSON(t, map[string]any{"type": "worker", "command": "sh -c '" + script + "'"}), http.StatusOK, nil)
@@ -123,6 +128,7 @@ func TestCluster_logLines(t *testing.T) {
 		return err
 	}
 	nomadtest.Eventually(t, time.Second, look)
+	again()
 	if err := d.process.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -130,4 +136,32 @@ func TestCluster_logLines(t *testing.T) {
 		t.Fatal(err)
 	}
 	nomadtest.Eventually(t, 20*time.Second, look)
+}
+
+// crashing starts an app whose worker ends whenever Nomad starts it, and gives how to wait for the logs to tell of that.
+func (d *daemon) crashing(name string) (told func()) {
+	d.tb.Helper()
+	app := name + "-default"
+	d.do(http.MethodPost, "/apps", `{"name":"`+name+`"}`, http.StatusCreated, nil)
+	d.do(http.MethodPost, "/apps/"+app+"/formation", `{"type":"worker","command":"sh -c 'exit 7'"}`, http.StatusOK, nil)
+	live := d.tail(d.tb, "/apps/"+app+"/logs?tail=1", "")
+	d.do(http.MethodPost, "/apps/"+app+"/builds", `{"url":"`+d.cluster.Image(d.tb, "busybox")+`"}`, http.StatusCreated, nil)
+	return func() {
+		d.tb.Helper()
+		const line = "dynomad[worker.1]: started again (2), state is app-crashed: Its process ended with exit code 7. It was restarted 2 times."
+		live.wait(d.tb, time.Minute, "^"+regexp.QuoteMeta(line)+"$")
+		live.close()
+		if status, text := get(d.tb, d.url+"/apps/"+app+"/logs", "Authorization", d.token); status != http.StatusOK || strings.Count(text, " "+line+"\n") != 1 {
+			d.tb.Errorf("the logs do not say %q once: %d %s", line, status, text)
+		}
+		allocs, _, err := d.cluster.NomadClient().Jobs().Allocations(app, false, nil)
+		if err != nil || !slices.ContainsFunc(allocs, restartedTwice) {
+			d.tb.Errorf("nomad has restarted no worker twice: %+v, %v", allocs, err)
+		}
+	}
+}
+
+func restartedTwice(a *api.AllocationListStub) bool {
+	worker := a.TaskStates["worker"]
+	return worker != nil && worker.Restarts == 2
 }
