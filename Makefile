@@ -8,7 +8,7 @@ PKGS    := ./...
 TAGS    := integration,clients,fixture,release
 
 # Tests that are about time and faults, not about what the daemon may do: they are not run again with ACLs on.
-NO_ACL := chaos|[aA]way|agentsKilled|UnderLoad|underLoad|badReleases|badWorker|badSize|firstRelease|scaleAround|Soon|TestState$$|TooLong|HeapDump|[iI]dle|Forgets|scheduled|commands|DaemonEnds|OutliveThe|logLines|NeverReady|typesApart|restartTwice|movedMeanwhile
+NO_ACL := chaos|[aA]way|agentsKilled|UnderLoad|underLoad|badReleases|badWorker|badSize|firstRelease|scaleAround|Soon|TestState$$|TooLong|HeapDump|[iI]dle|Forgets|scheduled|commands|DaemonEnds|OutliveThe|Untouched|logLines|NeverReady|typesApart|restartTwice|movedMeanwhile
 
 .DEFAULT_GOAL := help
 
@@ -89,9 +89,9 @@ bench: setup tools build ## benchmarks: also of 100,000 dynos on a simulated clu
 	DYNOMAD_TEST_BENCH=1 $(GO) test -trimpath -tags integration -run '^$$' -bench Cluster -benchtime 1x -timeout 35m ./cmd/dynomad
 
 .PHONY: soak
-soak: setup tools ## tests that take long or much: several nodes, outages, random kills, load, an idle daemon's requests over minutes
+soak: setup tools ## tests that take long or much: several nodes, outages, random kills, load, a hundred runs at once, an idle daemon's requests over minutes
 	DYNOMAD_TEST_SOAK=1 tools/gotest.sh $(GO) test -trimpath -race -tags integration -count=1 -parallel 1 -timeout 60m \
-		-run 'Cluster_(idle|nodes|outages|scheduleOutages|logsUnderLoad|writesWhileAway|chaos|underLoad)' -v ./cmd/dynomad
+		-run 'Cluster_(idle|nodes|outages|scheduleOutages|runsOutliveTheDaemon|logsUnderLoad|writesWhileAway|chaos|underLoad)' -v ./cmd/dynomad
 
 .PHONY: chaos
 chaos: setup tools ## faults of all kinds (docs/chaos.md); DYNOMAD_TEST_SEED=… replays one, DYNOMAD_TEST_WRITES=… says how long

@@ -269,8 +269,14 @@ func (f foothold) reachesNeighbours(t *testing.T, web, worker dyno) {
 // container gives the address of an allocation's container on Docker's network.
 func (d *daemon) container(alloc string) string {
 	d.tb.Helper()
+	return d.ofContainer(alloc, "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}")
+}
+
+// ofContainer tells what Docker knows of an allocation's running container.
+func (d *daemon) ofContainer(alloc, format string) string {
+	d.tb.Helper()
 	id := d.docker(d.tb, "ps", "--quiet", "--filter", "label=com.hashicorp.nomad.alloc_id="+alloc)
-	return d.docker(d.tb, "inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", id)
+	return d.docker(d.tb, "inspect", "--format", format, id)
 }
 
 // hasFewPowers looks at what the kernel grants the dyno.

@@ -87,6 +87,9 @@ func TestCluster_runs(t *testing.T) {
 	t.Parallel()
 	d := startDaemon(t, quick()...)
 	app := d.oneOffApp("once")
+	d.do(http.MethodPost, "/apps/"+app+"/formation", asJSON(t, map[string]any{
+		"type": "other", "oneoff": true, "size": "gp1", "command": "/app crash 3", "options": map[string]string{"image": d.cluster.Image(t, "hello")},
+	}), http.StatusOK, nil)
 	var made sync.WaitGroup
 	for name, tt := range map[string]struct {
 		fields map[string]any
@@ -101,6 +104,7 @@ func TestCluster_runs(t *testing.T) {
 		"config vars":   {map[string]any{"command": `sh -c 'test "$COLOR$MODE$DYNOMAD_RELEASE" = blueappv2'`}, "stopped", 0, "Its process ended with exit code 0."},
 		"its own wins":  {map[string]any{"command": `sh -c 'test "$MODE" = mine'`, "env": map[string]any{"MODE": "mine"}, "size": "gp1"}, "stopped", 0, ""},
 		"of the type":   {map[string]any{"type": "migrate", "command": `sh -c 'test "$MODE$STEP" = typemine'`, "env": map[string]any{"STEP": "mine"}}, "stopped", 0, ""},
+		"another image": {map[string]any{"type": "other"}, "stopped", 3, "Its process ended with exit code 3."}, // the app's own has no /app
 		"out of memory": {map[string]any{"command": "tail /dev/zero", "size": "gp1"}, "stopped", 137, "It was killed for using more than its limit of 256 MiB"},
 	} {
 		made.Go(func() {
@@ -209,18 +213,41 @@ func (d *daemon) once(app string) {
 	}
 }
 
-// TestCluster_runsOutliveTheDaemon kills the daemon while runs are on their way: each is run once, and its end is recorded. At last
-// the app is deleted with a run that is up.
+// runAtOnce asks for so many one-off dynos at once. The first ends with exit code 0, the next with 1, and so on.
+func (d *daemon) runAtOnce(app string, many int) []runDyno {
+	d.tb.Helper()
+	all := make([]runDyno, many)
+	var asked sync.WaitGroup
+	for i := range all {
+		asked.Go(func() {
+			all[i] = d.run(app, map[string]any{"command": fmt.Sprintf("sh -c 'exit %d'", i), "size": "gp1"})
+		})
+	}
+	asked.Wait()
+	names, ids := map[string]bool{}, map[string]bool{}
+	for _, y := range all {
+		names[y.Name], ids[y.ID] = true, true
+	}
+	if len(names) != many || len(ids) != many {
+		d.tb.Fatalf("%d dynos have %d names and %d ids", many, len(names), len(ids))
+	}
+	return all
+}
+
+// TestCluster_runsOutliveTheDaemon kills the daemon while runs that were asked for at once are on their way: each is run once, and its end is
+// recorded. At last the app is deleted with a run that is up. The long form has a hundred.
 func TestCluster_runsOutliveTheDaemon(t *testing.T) {
 	t.Parallel()
 	d := startDaemon(t, quick()...)
 	app := d.oneOffApp("outlive")
-	const many = 30
-	var all []runDyno
-	up := d.waitRun(app, d.run(app, map[string]any{"command": "sh -c 'sleep 8; exit 5'", "size": "gp1"}), time.Minute, "running")
-	for i := range many {
-		all = append(all, d.run(app, map[string]any{"command": fmt.Sprintf("sh -c 'exit %d'", i), "size": "gp1"}))
+	many := 30
+	if soak() {
+		many = 100
 	}
+	up := d.waitRun(app, d.run(app, map[string]any{"command": "sh -c 'sleep 8; exit 5'", "size": "gp1"}), time.Minute, "running")
+	start := time.Now()
+	all := d.runAtOnce(app, many)
+	asked := time.Since(start)
 	if err := d.process.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -235,6 +262,10 @@ func TestCluster_runsOutliveTheDaemon(t *testing.T) {
 			t.Errorf("%s ended %s with %d, %q; want %d", y.Name, y.State, y.exit(), y.AdditionalInfo, i)
 		}
 	}
+	t.Logf("%d dynos were asked for in %s, and had ended after %s", many, asked.Round(time.Millisecond), time.Since(start).Round(time.Millisecond))
+	if list, err := d.dynos(t.Context(), app); err != nil || len(list) != many+1 {
+		t.Errorf("%d dynos are listed, want %d (%v)", len(list), many+1, err)
+	}
 	d.once(app)
 	last := d.waitRun(app, d.run(app, map[string]any{"type": "migrate"}), time.Minute, "running")
 	d.do(http.MethodDelete, "/apps/"+app, "", http.StatusOK, nil)
@@ -244,4 +275,61 @@ func TestCluster_runsOutliveTheDaemon(t *testing.T) {
 	if jobs, _, err := d.cluster.NomadClient().Jobs().PrefixList(app + "_"); err != nil || len(jobs) > 0 {
 		t.Errorf("of %s is left: %v, %v", last.Name, jobs, err)
 	}
+}
+
+// TestCluster_runsUntouched restarts and scales an app while one-off dynos of it run: they run on as they were, and nobody counts them.
+func TestCluster_runsUntouched(t *testing.T) {
+	t.Parallel()
+	d := startDaemon(t, quick()...)
+	app := d.oneOffApp("beside")
+	web := "/apps/" + app + "/formation/web"
+	d.do(http.MethodPost, "/apps/"+app+"/formation", `{"type":"web","command":"httpd -f -p 9000"}`, http.StatusOK, nil)
+	runs := []runDyno{d.run(app, map[string]any{"type": "migrate"}), d.run(app, map[string]any{"command": "sleep 1000"})}
+	first := ids(d.waitDynos(app, "web", time.Minute, allReady(1)))
+	const process = "{{.Id}} {{.State.StartedAt}} {{.State.Pid}}"
+	before := make([]string, len(runs))
+	for i := range runs {
+		runs[i] = d.waitRun(app, runs[i], time.Minute, "running")
+		before[i] = d.ofContainer(path.Base(runs[i].NomadURL), process)
+	}
+	counts := d.counts(app)
+
+	d.do(http.MethodDelete, "/apps/"+app+"/dynos", "", http.StatusAccepted, nil)
+	d.waitDynos(app, "web", time.Minute, func(list []dyno) bool { return allReady(1)(list) && list[0].ID != first[0] })
+	d.do(http.MethodPatch, web, `{"quantity":"+2"}`, http.StatusOK, nil)
+	d.waitDynos(app, "web", time.Minute, allReady(3))
+	d.do(http.MethodPatch, web, `{"quantity":"-2"}`, http.StatusOK, nil)
+	d.waitSettled(app, 1+len(runs))
+
+	for i, was := range runs {
+		if is := d.waitRun(app, was, time.Minute, "running"); is != was {
+			t.Errorf("a one-off dyno was %+v, is %+v", was, is)
+		}
+		if now := d.ofContainer(path.Base(was.NomadURL), process); now != before[i] {
+			t.Errorf("the process of %s was %s, is %s", was.Name, before[i], now)
+		}
+	}
+	if now := d.counts(app); now != counts {
+		t.Errorf("the formation was %s, is %s", counts, now)
+	}
+	d.once(app)
+}
+
+// counts gives how many dynos of each type an app has: as its formation says, and as Nomad's job does.
+func (d *daemon) counts(app string) string {
+	d.tb.Helper()
+	var types []struct {
+		Type     string
+		Quantity int
+	}
+	d.do(http.MethodGet, "/apps/"+app+"/formation", "", http.StatusOK, &types)
+	job, _, err := d.cluster.NomadClient().Jobs().Info(app, nil)
+	if err != nil {
+		d.tb.Fatal(err)
+	}
+	groups := map[string]int{}
+	for _, g := range job.TaskGroups {
+		groups[*g.Name] = *g.Count
+	}
+	return fmt.Sprint(types, groups)
 }
