@@ -8,8 +8,11 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sync"
 	"testing"
 	"time"
+
+	nomadapi "github.com/hashicorp/nomad/api"
 
 	"github.com/dynomad/dynomad/nomad/nomadtest"
 )
@@ -82,7 +85,7 @@ func (d *daemon) waitSettled(app string, n int) {
 	})
 }
 
-// TestCluster_restartTwice restarts during a rollout, and twice at once: one or two rollouts, never a stuck one.
+// TestCluster_restartTwice restarts twice at once, which makes one or two rollouts, and then during a rollout. Never is one stuck.
 func TestCluster_restartTwice(t *testing.T) {
 	t.Parallel()
 	d := startDaemon(t, quick()...)
@@ -90,6 +93,10 @@ func TestCluster_restartTwice(t *testing.T) {
 	d.do(http.MethodPost, "/apps/twice-default/formation", `{"type":"web","quantity":2}`, http.StatusOK, nil)
 	d.do(http.MethodPost, "/apps/twice-default/builds", `{"url":"`+d.cluster.Image(t, "hello")+`"}`, http.StatusCreated, nil)
 	before := ids(d.waitDynos("twice-default", "web", time.Minute, allReady(2)))
+	d.waitRelease("twice-default", 1, "succeeded")
+	d.restartTwice(t, "twice-default", before)
+
+	before = ids(d.waitDynos("twice-default", "web", time.Minute, allReady(2)))
 	d.do(http.MethodDelete, "/apps/twice-default/dynos", "", http.StatusAccepted, nil)
 	d.do(http.MethodDelete, "/apps/twice-default/dynos", "", http.StatusAccepted, nil)
 	d.do(http.MethodPatch, "/apps/twice-default/config-vars", `{"A":"1"}`, http.StatusOK, nil)
@@ -100,4 +107,44 @@ func TestCluster_restartTwice(t *testing.T) {
 	})
 	d.waitSettled("twice-default", 2)
 	d.waitRelease("twice-default", 2, "succeeded")
+	d.rollouts(t, "twice-default")
+}
+
+// restartTwice has two clients restart an app of two dynos at the same time, and counts what rollouts that makes.
+func (d *daemon) restartTwice(tb testing.TB, app string, before []string) {
+	tb.Helper()
+	earlier := d.rollouts(tb, app)
+	var clients sync.WaitGroup
+	for range 2 {
+		clients.Go(func() {
+			if status, body, err := d.try(tb.Context(), http.MethodDelete, "/apps/"+app+"/dynos", ""); err != nil || status != http.StatusAccepted {
+				tb.Errorf("DELETE dynos: %d %s %v", status, body, err)
+			}
+		})
+	}
+	clients.Wait()
+	d.waitDynos(app, "web", time.Minute, func(list []dyno) bool {
+		return allReady(2)(list) && !slices.ContainsFunc(list, func(y dyno) bool { return slices.Contains(before, y.ID) })
+	})
+	d.waitSettled(app, 2) // the drain of the old ones outlasts the daemon's work at the rollout's end
+	made := d.rollouts(tb, app) - earlier
+	tb.Logf("two restarts at once made %d rollouts", made)
+	if made != 1 && made != 2 {
+		tb.Errorf("two restarts at once made %d rollouts, want one or two", made)
+	}
+}
+
+// rollouts counts Nomad's deployments of an app's job, of which the last must have succeeded and none may be under way.
+func (d *daemon) rollouts(tb testing.TB, app string) int {
+	tb.Helper()
+	list, _, err := d.cluster.NomadClient().Jobs().Deployments(app, true, nil) // newest first
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for i, r := range list {
+		if ended := r.Status == nomadapi.DeploymentStatusSuccessful || (i > 0 && r.Status == nomadapi.DeploymentStatusCancelled); !ended {
+			tb.Errorf("the rollout of the job's version %d, newest but %d, is %s: %s", r.JobVersion, i, r.Status, r.StatusDescription)
+		}
+	}
+	return len(list)
 }
