@@ -47,6 +47,8 @@ func (s sighting) lasting() string {
 	return strings.Join([]string{s.ID, s.Name, s.Type, s.Command, s.Size, s.CreatedAt, fmt.Sprint(s.Release.Version)}, " ")
 }
 
+func toldToStop(s sighting) bool { return s.State == "stopping" || s.State == "stopped" }
+
 // said is all that is told of what it does.
 func (s sighting) said() string { return fmt.Sprint(s.what(), s.Restarts, s.AdditionalInfo) }
 
@@ -58,13 +60,15 @@ type diary struct {
 	mu      sync.Mutex
 	looked  time.Time
 	now     []sighting
+	seen    map[string]time.Time  // by id: the last look that it was listed in
 	changes map[string][]sighting // by id: how it looked first, and after each change of what is told of it
+	course  [][]sighting          // the dynos that were not told to stop, first and after each change of which they are and what they do
 	wrong   []string              // what may never be
 }
 
 // follow starts a diary of an app, which ends with the test of the daemon.
 func (d *daemon) follow(app string) *diary {
-	y := &diary{daemon: d, app: app, changes: map[string][]sighting{}}
+	y := &diary{daemon: d, app: app, seen: map[string]time.Time{}, changes: map[string][]sighting{}}
 	ctx, cancel := context.WithCancel(d.tb.Context())
 	var done sync.WaitGroup
 	done.Go(func() {
@@ -107,7 +111,9 @@ func (y *diary) look(ctx context.Context) {
 			y.complain("the dyno %s or its name is there twice: %s", list[i].ID, body)
 		}
 		names[list[i].ID], names[list[i].Name] = true, true
+		y.seen[list[i].ID] = at
 	}
+	y.noteCourse(list)
 }
 
 // note takes one dyno of a look. y.mu is held.
@@ -122,6 +128,15 @@ func (y *diary) note(s sighting) {
 		}
 	}
 	y.changes[s.ID] = append(before, s)
+}
+
+// noteCourse takes all dynos of a look that were not told to stop. y.mu is held.
+func (y *diary) noteCourse(list []sighting) {
+	up := slices.DeleteFunc(slices.Clone(list), toldToStop)
+	same := func(a, b sighting) bool { return a.ID == b.ID && a.what() == b.what() }
+	if n := len(y.course); n == 0 || !slices.EqualFunc(y.course[n-1], up, same) {
+		y.course = append(y.course, up)
+	}
 }
 
 func (y *diary) complain(format string, args ...any) {
@@ -178,6 +193,28 @@ func (y *diary) lookOn(tb testing.TB, from sighting, d time.Duration) {
 	})
 }
 
+// latest gives what was seen last.
+func (y *diary) latest() []sighting {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	return slices.Clone(y.now)
+}
+
+// unlisted waits until a dyno is not listed any more, and gives the times of the last look that it was listed in and of one that it was not.
+func (y *diary) unlisted(tb testing.TB, within time.Duration, id string) (listed, gone time.Time) {
+	tb.Helper()
+	nomadtest.Eventually(tb, within, func(context.Context) error {
+		y.mu.Lock()
+		defer y.mu.Unlock()
+		listed, gone = y.seen[id], y.looked
+		if listed.IsZero() || !listed.Before(gone) {
+			return fmt.Errorf("dyno %s of %s is listed", id, y.app)
+		}
+		return nil
+	})
+	return listed, gone
+}
+
 // stories are what each dyno was seen to do, one after the other.
 func (y *diary) stories() map[string][]string {
 	y.mu.Lock()
@@ -227,6 +264,44 @@ func (y *diary) doomed(tb testing.TB, id string, words ...string) {
 	if story := y.stories()[id]; !slices.Contains(story, words[len(words)-1]) {
 		tb.Errorf("dyno %s of %s did %v, want %v", id, y.app, story, words)
 	}
+}
+
+// relieved checks what the one dyno that an app is to have was seen to be while one allocation came in another's place: there was always
+// one row, and each did nothing but what its story says, as far as its last word. Nobody has the place for the instant in which Nomad
+// fills it.
+func (y *diary) relieved(tb testing.TB, first, next string, words, nextWords []string) {
+	tb.Helper()
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	called := map[string]string{first: "first ", next: "next "}
+	var got []string
+	for _, rows := range y.course {
+		if len(rows) == 0 && len(got) == 0 { // nothing is released yet
+			continue
+		}
+		if len(rows) != 1 {
+			tb.Errorf("app %s had %d dynos at once: %+v", y.app, len(rows), rows)
+			continue
+		}
+		if rows[0].Node != "" && called[rows[0].ID] == "" { // one more came
+			break
+		}
+		got = append(got, called[rows[0].ID]+rows[0].what())
+	}
+	tb.Logf("the dyno of %s did %v", y.app, got)
+	words, nextWords = prefixed(called[first], words), prefixed(called[next], nextWords)
+	want := slices.Concat([]string{"waiting"}, words, []string{"waiting"}, nextWords, []string{"waiting"})
+	if !inOrder(got, want) || !slices.Contains(got, words[len(words)-1]) || !slices.Contains(got, nextWords[len(nextWords)-1]) {
+		tb.Errorf("the dyno of %s did %v, want %v", y.app, got, want)
+	}
+}
+
+func prefixed(prefix string, words []string) []string {
+	out := make([]string, len(words))
+	for i, word := range words {
+		out[i] = prefix + word
+	}
+	return out
 }
 
 func (y *diary) checkStories(tb testing.TB, words []string) {

@@ -71,6 +71,7 @@ func TestState(t *testing.T) {
 	hello, busybox := d.cluster.Image(t, "hello"), d.cluster.Image(t, "busybox")
 	cases := []stateCase{
 		// These do something, and take long.
+		{"ended", hello, `{"type":"worker","command":"/app worker"}`, testEnded},
 		{"drained", hello, `{"type":"web"}`, testStopping},
 		{"sick", hello, `{"type":"web","healthcheck":"/health"}`, testSickAndWell},
 		{"pulling", registry.image(), `{"type":"web"}`, testPulling},
@@ -80,6 +81,7 @@ func TestState(t *testing.T) {
 		{"nocommand", hello, `{"type":"worker","command":"/nonexistent --flag"}`, testCommandMissing},
 		{"notnow", busybox, `{"type":"worker","command":"sh -c 'sleep 12; exit 127'"}`, testNotFoundLater},
 		{"exit3", hello, `{"type":"worker","command":"/app crash 3"}`, testCrash},
+		{"relapse", busybox, `{"type":"worker","command":"sh -c 'test -e /local/ran && exit 3; touch /local/ran; sleep 15; exit 3'"}`, testRelapse},
 		{"oom", hello, `{"type":"worker","command":"/app oom","size":"gp1"}`, testOutOfMemory},
 		{"silent", hello, `{"type":"web","command":"/app silent"}`, testNeverListens},
 		{"fine", hello, `{"type":"web"}`, testRunning},
@@ -94,14 +96,19 @@ func TestState(t *testing.T) {
 			d.do(http.MethodPost, "/apps/"+c.app+"-default/builds", `{"url":"`+c.image+`"}`, http.StatusCreated, nil)
 		}
 	}
-	for i, c := range cases {
-		t.Run(c.app, func(t *testing.T) {
-			t.Parallel()
-			mine := *d
-			mine.tb = t
-			c.test(t, stage{daemon: &mine, diary: diaries[i], registry: registry})
-		})
-	}
+	t.Run("dynos", func(t *testing.T) {
+		for i, c := range cases {
+			t.Run(c.app, func(t *testing.T) {
+				t.Parallel()
+				mine := *d
+				mine.tb = t
+				c.test(t, stage{daemon: &mine, diary: diaries[i], registry: registry})
+			})
+		}
+	})
+	t.Run("gone", func(t *testing.T) { // after the others: till then much of its minute is over
+		testGone(t, stage{daemon: d, diary: diaries[0]})
+	})
 }
 
 // stateSizesFile writes stateSizes to a file.
@@ -176,7 +183,8 @@ func testNotFoundLater(t *testing.T, s stage) {
 	s.doomed(t, first.ID, slices.Concat([]string{"pending"}, once, once, once)...)
 }
 
-// testCrash follows a crash loop: restarted or not, it is one.
+// testCrash follows a crash loop: restarted or not, it is one. A dyno is an allocation: the one that the daemon has placed anew, since the
+// app has nothing good to go back to, begins as all do.
 func testCrash(t *testing.T, s stage) {
 	first := s.saw(t, time.Minute, "that crashed", is("app-crashed", "exit code 3"))
 	last := s.givenUp(t, first.ID)
@@ -184,6 +192,10 @@ func testCrash(t *testing.T, s stage) {
 	if last.ExitCode == nil || *last.ExitCode != 3 {
 		t.Errorf("got %+v, want exit code 3", last)
 	}
+	next := s.saw(t, time.Minute, "that crashed in its place", func(y sighting) bool { return y.ID != first.ID && is("app-crashed", "exit code 3")(y) })
+	s.lookOn(t, next, lookOn)
+	once := []string{"pending", "running ready", "app-crashed"}
+	s.relieved(t, first.ID, next.ID, once, once)
 }
 
 // testOutOfMemory wants it said outright of one of the three processes at least: Docker does not always learn that it was the memory.
@@ -197,14 +209,22 @@ func testOutOfMemory(t *testing.T, s stage) {
 	}
 }
 
-// testNeverListens wants what the check said, or, since Consul may keep that to itself for minutes, what it comes to.
+// testNeverListens wants what it comes to that nobody listens, until Consul tells what its check puts out, and that from then on. Consul
+// tells it with the check's first registration, if the check has run by then, else 2.5 to 7.5 minutes later (check_update_interval).
 func testNeverListens(t *testing.T, s stage) {
-	sick := s.saw(t, time.Minute, "that fails its check", is("probe-failure", ""))
-	info := sick.AdditionalInfo
-	if !strings.Contains(info, "connection refused") && !strings.Contains(info, "does not accept connections on port 9000") {
-		t.Errorf("it is said: %s", info)
-	}
+	const begin, ours = "Its health check fails: ", "it does not accept connections on port 9000."
+	sick := s.saw(t, time.Minute, "that fails its check", is("probe-failure", begin))
 	s.lookOn(t, sick, lookOn)
+	checks, _, err := s.cluster.ConsulClient().Health().Checks(s.app, nil)
+	if err != nil || len(checks) != 1 {
+		t.Fatalf("checks of %s: %+v, %v", s.app, checks, err)
+	}
+	if told := checks[0].Output; told != "" {
+		t.Logf("Consul tells: %s", told)
+		s.await(t, stateInterval, "of which is told what its check put out", is("probe-failure", begin+told))
+	} else if sick.AdditionalInfo != begin+ours { // nor had it told anything then
+		t.Errorf("it is said: %s", sick.AdditionalInfo)
+	}
 	s.told(t, sick.ID, "pending", "running", "probe-failure")
 	alloc, _, err := s.cluster.NomadClient().Allocations().Info(sick.ID, nil)
 	if err != nil {
@@ -219,7 +239,7 @@ func testNeverListens(t *testing.T, s stage) {
 func testSickAndWell(t *testing.T, s stage) {
 	well := s.await(t, time.Minute, "that is ready", is("running ready", ""))
 	address := s.address(t, s.app)
-	const soon = 2*stateInterval + time.Second // two intervals, and some for a busy machine
+	const soon = 2 * stateInterval // Consul looks after one at most
 	turn := func(path, what, info string) {
 		t.Helper()
 		asked := time.Now()
