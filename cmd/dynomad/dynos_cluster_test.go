@@ -153,12 +153,12 @@ const (
 )
 
 // TestCluster_agentsKilled kills Nomad, then Consul, under a running daemon, while something happens to a dyno. When the agent
-// is back the view is soon right again, with the same dynos.
+// is back the view is soon right again, with the same dynos. Its Consul does not put off for minutes what a check puts out.
 func TestCluster_agentsKilled(t *testing.T) {
 	// not in parallel: it is about seconds
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
-	cluster, err := nomadtest.Start(ctx, nomadtest.Config{NoTraefik: true})
+	cluster, err := nomadtest.Start(ctx, nomadtest.Config{NoTraefik: true, CheckUpdateInterval: "2s"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,12 +169,15 @@ func TestCluster_agentsKilled(t *testing.T) {
 	})
 	d := startDaemonOn(t, cluster, quick()...)
 	d.do(http.MethodPost, "/apps", `{"name":"blink"}`, http.StatusCreated, nil)
-	for _, body := range []string{`{"type":"web","healthcheck":"/health"}`, `{"type":"worker","command":"/app worker"}`} {
+	for _, body := range []string{
+		`{"type":"web","healthcheck":"/health"}`, `{"type":"worker","command":"/app worker"}`, `{"type":"moved","command":"/app worker"}`,
+	} {
 		d.do(http.MethodPost, "/apps/blink-default/formation", body, http.StatusOK, nil)
 	}
 	d.do(http.MethodPost, "/apps/blink-default/builds", `{"url":"`+cluster.Image(t, "hello")+`"}`, http.StatusCreated, nil)
 	web := d.waitDynos("blink-default", "web", time.Minute, allReady(1))[0]
 	worker := d.waitDynos("blink-default", "worker", time.Minute, allReady(1))[0]
+	moved := d.waitDynos("blink-default", "moved", time.Minute, allReady(1))[0]
 	d.waitRelease("blink-default", 1, "succeeded")
 	address := d.address(t, "blink-default")
 	y := d.follow("blink-default")
@@ -183,8 +186,15 @@ func TestCluster_agentsKilled(t *testing.T) {
 	d.waitStale("blink-default", true)
 	time.Sleep(away) // an outage, not a wait for a condition
 	d.endContainer(t, worker.ID)
-	restart(ctx, t, cluster.Nomad)
-	d.rightAgain(t, y, "nomad", map[string]func(sighting) bool{web.ID: is("running ready", "")})
+	d.rightAgain(ctx, t, y, comeback{
+		agent: cluster.Nomad,
+		// Of this Nomad's servers know at once, of the worker's end only when its client has told them.
+		change: func(ctx context.Context) error {
+			_, err := cluster.NomadClient().Allocations().Stop(&api.Allocation{ID: moved.ID}, (&api.QueryOptions{}).WithContext(ctx))
+			return err
+		},
+		want: map[string]func(sighting) bool{web.ID: is("running ready", ""), moved.ID: toldToStop},
+	})
 	// Nomad's client tells its servers nothing before they have answered it, some 6 s after its start. That can take longer than
 	// its pause before it starts the process again: then the end shows in the restarts alone.
 	awaitEnd(t, cluster, worker.ID)
@@ -197,21 +207,35 @@ func TestCluster_agentsKilled(t *testing.T) {
 	d.waitStale("blink-default", true)
 	time.Sleep(away)
 	get(t, "http://"+address+"/health/fail")
-	restart(ctx, t, cluster.Consul)
-	d.rightAgain(t, y, "consul", map[string]func(sighting) bool{
-		// What the check said may come minutes later: Consul puts off news of a check that changes its output alone (check_update_interval).
+	d.rightAgain(ctx, t, y, comeback{agent: cluster.Consul, want: map[string]func(sighting) bool{
 		web.ID: is("probe-failure", "Its health check fails"), worker.ID: is("running ready", ""),
-	})
+	}})
+	y.await(t, backWithin, "of which is told what its check put out", is("probe-failure", "told to be sick"))
 	get(t, "http://"+address+"/health/ok")
 	y.await(t, backWithin, "that is well again", func(s sighting) bool { return s.ID == web.ID && s.what() == "running ready" })
-	stories := y.stories()
-	if diff := cmp.Diff(stories[web.ID], []string{"running ready", "probe-failure", "running ready"}); diff != "" {
-		t.Errorf("what web did (-got +want):\n%s", diff)
+	y.blinked(t, web.ID, worker.ID)
+}
+
+// blinked checks what the dynos did while Nomad and Consul were away one after the other.
+func (y *diary) blinked(tb testing.TB, web, worker string) {
+	tb.Helper()
+	for id, did := range y.stories() {
+		switch id {
+		case web:
+			if diff := cmp.Diff(did, []string{"running ready", "probe-failure", "running ready"}); diff != "" {
+				tb.Errorf("what web did (-got +want):\n%s", diff)
+			}
+		case worker:
+			if !inOrder(did, []string{"running ready", "app-crashed", "running ready"}) {
+				tb.Errorf("the worker did %v, want it to crash at most once", did)
+			}
+		default: // the one that was moved, its successor, and its place while that is empty
+			if !inOrder(did, []string{"waiting", "pending", "running ready", "stopping", "stopped"}) {
+				tb.Errorf("the dyno %s did %v", id, did)
+			}
+		}
 	}
-	if did := stories[worker.ID]; len(stories) != 2 || !inOrder(did, []string{"running ready", "app-crashed", "running ready"}) {
-		t.Errorf("the worker did %v, want it to crash at most once; of all: %v", did, stories)
-	}
-	y.check(t)
+	y.check(tb)
 }
 
 func kill(tb testing.TB, p *nomadtest.Process) {
@@ -228,18 +252,39 @@ func restart(ctx context.Context, tb testing.TB, p *nomadtest.Process) {
 	}
 }
 
-// rightAgain waits until nothing is old any more and each dyno is as it should be.
-func (d *daemon) rightAgain(tb testing.TB, y *diary, agent string, want map[string]func(sighting) bool) {
+// comeback is the return of an agent that was killed.
+type comeback struct {
+	agent  *nomadtest.Process
+	change func(context.Context) error    // made as soon as the agent is back; nil is that enough has changed while it was away
+	want   map[string]func(sighting) bool // by dyno
+}
+
+// rightAgain starts an agent again and waits until nothing is old any more and each dyno is as it should be. One at least must not
+// have been so in the picture from before: that would else do, were it never renewed.
+func (d *daemon) rightAgain(ctx context.Context, tb testing.TB, y *diary, c comeback) {
 	tb.Helper()
+	old := 0
+	for id, ok := range c.want {
+		if slices.ContainsFunc(y.latest(), func(s sighting) bool { return s.ID == id && ok(s) }) {
+			old++
+		}
+	}
+	if old == len(c.want) {
+		tb.Fatalf("the picture from before shows all that is wanted: %+v", y.latest())
+	}
+	restart(ctx, tb, c.agent)
 	back := time.Now()
-	for id, ok := range want {
-		y.await(tb, backWithin-time.Since(back), "as it should be after "+agent+" is back", func(s sighting) bool { return s.ID == id && ok(s) })
+	if c.change != nil {
+		nomadtest.Eventually(tb, backWithin, c.change)
+	}
+	for id, ok := range c.want {
+		y.await(tb, backWithin-time.Since(back), "as it should be after "+c.agent.Name()+" is back", func(s sighting) bool { return s.ID == id && ok(s) })
 	}
 	d.waitStale(y.app, false)
 	took := time.Since(back)
-	tb.Logf("right again %s after %s was back", took.Round(time.Millisecond), agent)
+	tb.Logf("right again %s after %s was back", took.Round(time.Millisecond), c.agent.Name())
 	if took > backWithin {
-		tb.Errorf("right again only %s after %s was back", took, agent)
+		tb.Errorf("right again only %s after %s was back", took, c.agent.Name())
 	}
 }
 

@@ -21,6 +21,9 @@ type Config struct {
 	LogLevel  string       // of the agents; "" is info
 	NomadHCL  string       // more configuration for every Nomad agent, merged over ours
 	Logger    hclog.Logger // what the package itself has to say; nil is silence
+
+	// CheckUpdateInterval is how long Consul's agents put off news of a check whose output alone has changed; "" is their own 5 minutes.
+	CheckUpdateInterval string
 }
 
 // Ports are TCP ports on the loopback address.

@@ -74,6 +74,9 @@ func (c *Cluster) consulConfig(dataDir string) map[string]any {
 			"grpc_tls": -1,
 		},
 	}
+	if interval := c.config.CheckUpdateInterval; interval != "" {
+		config["check_update_interval"] = interval
+	}
 	if c.config.ACL {
 		config["acl"] = map[string]any{
 			"enabled":                  true,
