@@ -98,9 +98,9 @@ func reportDeploys(b *testing.B, found *board, all []*deployer) {
 		}{
 			{"the first ready dyno", ours.first, other.first}, {fmt.Sprintf("all %d ready", deployDynos), ours.all, other.all},
 		} {
-			got := ratio(r.ours, r.theirs)
-			found.check(b, fmt.Sprintf("deploy to %s, of %s's time", r.what, other.name),
-				fmt.Sprintf("%.2f (%s : %s)", got, short(median(r.ours)), short(median(r.theirs))), fmt.Sprintf("at most %.2f", timesOthers), got <= timesOthers)
+			f := inTimes(fmt.Sprintf("deploy to %s, of %s's time", r.what, other.name), ratio(r.ours, r.theirs))
+			f.more = fmt.Sprintf(" (%s : %s)", short(median(r.ours)), short(median(r.theirs)))
+			found.check(b, f, atMost(timesOthers))
 		}
 	}
 }

@@ -22,13 +22,10 @@ func (d *daemon) benchRest(b *testing.B, found *board) {
 	for range 3 {
 		busy(b, 10*time.Second) // it may put itself in order
 	}
-	memory := d.memory(b)
-	found.check(b, fmt.Sprintf("memory at rest with %d apps", restApps), mebibytes(memory), "under "+mebibytes(restMemory), memory < restMemory)
+	found.check(b, inBytes(fmt.Sprintf("memory at rest with %d apps", restApps), float64(d.memory(b))), atMost(restMemory))
 	shipped, stripped := programSizes(b)
 	found.note("size of the program (without symbols)", fmt.Sprintf("%s (%s)", mebibytes(shipped), mebibytes(stripped)))
 }
-
-func mebibytes(n int) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
 
 // programSizes are the sizes of the program as it is shipped, and of the same without symbols, in bytes.
 func programSizes(b *testing.B) (shipped, stripped int) {

@@ -47,7 +47,7 @@ const loadTimes = 3
 // benchLogs is the same, with the daemon as it is shipped and nothing else running, and measures.
 func benchLogs(b *testing.B, found *board) {
 	var all, steady []time.Duration
-	memory := 0
+	most := 0
 	for i := range loadTimes {
 		b.Run(strconv.Itoa(i+1), func(b *testing.B) { // each with a daemon of its own
 			lines, taken := underLogLoad(b)
@@ -57,15 +57,12 @@ func benchLogs(b *testing.B, found *board) {
 			}
 			b.Logf("%.0f%% of them were written while all dynos wrote: %s", 100*float64(len(together))/float64(len(lines)), spread(durations(together)))
 			all, steady = append(all, quantile(durations(lines), 0.99)), append(steady, quantile(durations(together), 0.99))
-			memory = max(memory, taken)
+			most = max(most, taken)
 		})
 	}
-	check := func(what string, p99 time.Duration) {
-		found.check(b, what, short(p99), "at most 1 s", p99 <= time.Second)
-	}
-	check(fmt.Sprintf("logs, %d readers of %d dynos: p99 of a line", loadTails, loadDynos), median(steady))
-	check(logsStart, median(all))
-	found.check(b, "logs, the daemon's memory meanwhile", fmt.Sprintf("%d MiB", memory>>20), fmt.Sprintf("at most %d MiB", maxMemory>>20), memory <= maxMemory)
+	found.check(b, inSeconds(fmt.Sprintf("logs, %d readers of %d dynos: p99 of a line", loadTails, loadDynos), median(steady)), atMost(1))
+	found.check(b, inSeconds(logsStart, median(all)), atMost(1))
+	found.check(b, inBytes("logs, the daemon's memory meanwhile", float64(most)), atMost(maxMemory))
 }
 
 // underLogLoad gives what the tails have read, from the dynos' start on, and the most memory that the daemon took.

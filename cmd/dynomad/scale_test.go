@@ -22,19 +22,25 @@ const (
 // scaleStarts is how often the daemon is started; the median counts.
 const scaleStarts = 3
 
-// scaleStartGrowth is what the start may grow by. No more than scaleMore is wanted, and missed: docs/benchmarks.md says why.
-const scaleStartGrowth = 12.5
+// What is known to be missed, see At scale in docs/benchmarks.md: what a start with scaleMore times as many apps may grow by, and what a daemon
+// may take then when nothing happens.
+const (
+	scaleStartGrowth = 12.5
+	scaleIdleMore    = 0.05
+)
 
-// What is wanted of a daemon with scaleApps apps.
+// What is wanted of a daemon with scaleApps apps; the lag and what it takes when idle are wanted with more as well.
 const (
 	scaleStart  = 3 * time.Second       // from its start to the first right answer
-	scaleMemory = 200.0                 // MiB resident, at most
+	scaleMemory = 200 << 20             // bytes resident, at most
 	scaleP99    = 5 * time.Millisecond  // of GET dynos, with scaleClients clients
 	scaleLag    = time.Second           // from an allocation's change to an answer that shows it, at scaleChurn changes a second
 	scaleIdle   = 0.01                  // of one processor
 	scaleOver   = 121 * time.Second     // for which an idle daemon is watched: Go collects its garbage every two minutes, and its own slowest timer is a minute
 	scaleSettle = 62 * time.Second      // until what has ended is no longer shown
 	scaleLook   = 20 * time.Millisecond // between two changes whose lag is measured
+
+	scaleRequests = 12 // more a minute, however many apps: a timer may be due once more in what is watched
 
 	scaleClients = 8
 	scaleChurn   = 500
@@ -68,7 +74,7 @@ func TestScale(t *testing.T) {
 	s.sim.Fail(id, "")
 	s.await(time.Minute, s.apps[7], func(list []scaleDyno) bool { return upAs(list, id).Ready })
 	if now, most := s.resident(); now == 0 || most < now || s.processor() == 0 {
-		t.Errorf("the daemon's memory is %f, at most %f MiB, its time %s", now, most, s.processor())
+		t.Errorf("the daemon's memory is %f, at most %f bytes, its time %s", now, most, s.processor())
 	}
 	for kind := range s.sim.Requests() {
 		if strings.Contains(kind, "PUT /v1/jobs") || strings.Contains(kind, "DELETE") {
@@ -106,7 +112,7 @@ func (s *scale) webDyno(app string) string {
 // figures are what a benchmark found.
 type figures struct {
 	start            time.Duration
-	memory, most     float64 // MiB, at rest and ever
+	memory, most     float64 // bytes, at rest and ever
 	quiet, busy      reading // of GET dynos, while nothing changes and while much does
 	lag              reading // from a change to its being shown
 	churn, churnTime float64 // changes a second; processors used meanwhile
@@ -115,28 +121,35 @@ type figures struct {
 	requestsNumber   float64
 }
 
-// BenchmarkScale measures a daemon with a thousand apps, and with ten thousand, on a simulated cluster. "make bench" runs it.
+// BenchmarkScale measures a daemon with a thousand apps, and with ten thousand, on a simulated cluster, and prints what was found and what was
+// wanted. "make bench" runs it.
 func BenchmarkScale(b *testing.B) {
 	if os.Getenv("DYNOMAD_TEST_BENCH") == "" {
 		b.Skip("run it with make bench")
 	}
+	found := &board{known: map[string]knownMiss{
+		ofGrowth("start"):               {"garbage is collected of more while more is read, see At scale", atMost(scaleStartGrowth)},
+		idleWith(scaleMore * scaleApps): {"the lists that are read anew now and then are ten times as long, see At scale", atMost(scaleIdleMore)},
+	}}
 	var small figures
 	for _, apps := range []int{scaleApps, scaleMore * scaleApps} {
 		b.Run(fmt.Sprintf("apps=%d", apps), func(b *testing.B) {
 			for range b.N {
 				s := newScale(b, apps, scaleDynos)
 				f := measureScale(s)
-				f.report(b, apps)
+				f.report(apps)
+				f.judgeAny(b, found, apps)
 				switch {
 				case apps == scaleApps:
 					small = f
-					f.judge(b)
+					f.judge(b, found)
 				case small.start > 0: // it was not left out
-					f.judgeGrowth(b, small, startGrowth(newScale(b, scaleApps, scaleDynos), s))
+					f.judgeGrowth(b, found, small, startGrowth(newScale(b, scaleApps, scaleDynos), s))
 				}
 			}
 		})
 	}
+	fmt.Printf("\n%s\n", found)
 }
 
 // measureScale takes about four minutes.
@@ -216,17 +229,17 @@ func (s *scale) underChurn(f *figures) {
 		time.Sleep(scaleLook) // changes are spread over the time
 	}
 	cancel()
-	f.busy = <-read
-	over := time.Since(began).Seconds()
+	over := time.Since(began).Seconds() // the clients of load go on for a second
 	f.churn, f.churnTime = float64(<-churned)/over, (s.processor()-before).Seconds()/over
+	f.busy = <-read
 }
 
-func (f figures) report(b *testing.B, apps int) {
-	b.Helper()
+// report prints all that was found.
+func (f figures) report(apps int) {
 	us := time.Microsecond
 	fmt.Printf("%d apps, %d dynos, %d cores\n", apps, apps*scaleDynos, runtime.NumCPU())
 	fmt.Printf("  start to the first right answer   %s\n", f.start.Round(time.Millisecond))
-	fmt.Printf("  memory at rest, at most           %.0f MiB, %.0f MiB\n", f.memory, f.most)
+	fmt.Printf("  memory at rest, at most           %s, %s\n", mebibytes(int(f.memory)), mebibytes(int(f.most)))
 	fmt.Printf("  GET dynos, %d clients, at rest     %.0f/s, p50 %s, p99 %s\n", scaleClients, f.quiet.perSecond(), f.quiet.quantile(0.5).Round(us), f.quiet.quantile(0.99).Round(us))
 	fmt.Printf("  GET dynos, 1 client, under change %.0f/s, p50 %s, p99 %s\n", f.busy.perSecond(), f.busy.quantile(0.5).Round(us), f.busy.quantile(0.99).Round(us))
 	fmt.Printf("  %.0f changes/s                     seen after p50 %s, p99 %s, at most %s, %d looked at, with %.0f %% of a core\n",
@@ -235,42 +248,49 @@ func (f figures) report(b *testing.B, apps int) {
 }
 
 // judge fails the benchmark if a daemon with a thousand apps is not as wanted.
-func (f figures) judge(b *testing.B) {
+func (f figures) judge(b *testing.B, found *board) {
 	b.Helper()
-	for what, bad := range map[string]bool{
-		"the start is too slow":                          f.start > scaleStart,
-		"too much memory":                                f.most > scaleMemory,
-		"the p99 of GET dynos is too high":               f.quiet.quantile(0.99) > scaleP99,
-		"the p99 of GET dynos under changes is too high": f.busy.quantile(0.99) > scaleP99,
-		"the view is too far behind":                     f.lag.quantile(1) > scaleLag,
-		"the changes were not made":                      f.churn < 0.9*scaleChurn,
-		"an idle daemon does too much":                   f.idle > scaleIdle,
-	} {
-		if bad {
-			b.Error(what)
-		}
-	}
+	with := fmt.Sprintf(" with %d apps", scaleApps)
+	found.check(b, inSeconds("start to the first right answer"+with, f.start), atMost(scaleStart.Seconds()))
+	found.check(b, inBytes("resident memory, the most,"+with, f.most), atMost(scaleMemory))
+	found.check(b, inSeconds("GET dynos, p99,"+with, f.quiet.quantile(0.99)), atMost(scaleP99.Seconds()))
+	found.check(b, inSeconds("GET dynos under changes, p99,"+with, f.busy.quantile(0.99)), atMost(scaleP99.Seconds()))
 }
 
-// judgeGrowth fails the benchmark if anything but the start grew more than the number of apps, or if what must not grow at all did.
-func (f figures) judgeGrowth(b *testing.B, small figures, start float64) {
+// judgeAny fails the benchmark if a daemon is not as wanted with any number of apps.
+func (f figures) judgeAny(b *testing.B, found *board, apps int) {
 	b.Helper()
-	for what, grew := range map[string]struct{ by, most float64 }{
-		"start":  {start, scaleStartGrowth},
-		"memory": {f.most / small.most, scaleMore},
-		"idle":   {f.idle / max(small.idle, 0.001), scaleMore},
-	} {
-		fmt.Printf("  %s: %.1f times that with %d apps\n", what, grew.by, scaleApps)
-		if grew.by > grew.most {
-			b.Errorf("%s grew by %.1f, the apps by %d", what, grew.by, scaleMore)
-		}
+	with := fmt.Sprintf(" with %d apps", apps)
+	found.check(b, inNumber("changes a second"+with, f.churn), atLeast(0.98*scaleChurn))
+	found.check(b, inSeconds("… seen after at most,"+with, f.lag.quantile(1)), atMost(scaleLag.Seconds()))
+	found.check(b, inPercent(idleWith(apps), f.idle), atMost(scaleIdle))
+}
+
+// idleWith names the row of what an idle daemon takes of a processor.
+func idleWith(apps int) string { return fmt.Sprintf("idle, of a core, with %d apps", apps) }
+
+// ofGrowth names the row of how much a figure grew with the number of apps.
+func ofGrowth(what string) string {
+	return fmt.Sprintf("%s, with %d apps of that with %d", what, scaleMore*scaleApps, scaleApps)
+}
+
+// judgeGrowth notes what a daemon with more apps does, and fails the benchmark if anything grew more than their number, or if what must not grow
+// at all did. start is how much that grew.
+func (f figures) judgeGrowth(b *testing.B, found *board, small figures, start float64) {
+	b.Helper()
+	with := fmt.Sprintf(" with %d apps", scaleMore*scaleApps)
+	found.note("start to the first right answer"+with, short(f.start))
+	found.note("resident memory, the most,"+with, mebibytes(int(f.most)))
+	spans := func(what string, few, many reading) {
+		found.note(what+", p99,"+with, short(many.quantile(0.99)))
+		found.check(b, inTimes(ofGrowth(what+", p99"), many.quantile(0.99).Seconds()/few.quantile(0.99).Seconds()), atMost(scaleMore))
 	}
-	for what, bad := range map[string]bool{
-		"the requests of an idle daemon grew": f.requestsNumber > small.requestsNumber+12,
-		"the view is too far behind":          f.lag.quantile(1) > scaleLag,
-	} {
-		if bad {
-			b.Error(what)
-		}
-	}
+	spans("GET dynos", small.quiet, f.quiet)
+	spans("GET dynos under changes", small.busy, f.busy)
+	spans("changes seen after", small.lag, f.lag)
+	found.check(b, inTimes(ofGrowth("start"), start), atMost(scaleMore))
+	found.check(b, inTimes(ofGrowth("resident memory, the most"), f.most/small.most), atMost(scaleMore))
+	found.check(b, inTimes(ofGrowth("idle, of a core"), f.idle/max(small.idle, 0.001)), atMost(scaleMore))
+	found.note("requests a minute of an idle daemon"+fmt.Sprintf(" with %d apps", scaleApps), fmt.Sprintf("%.0f", small.requestsNumber))
+	found.check(b, inNumber("requests a minute of an idle daemon"+with, f.requestsNumber), atMost(small.requestsNumber+scaleRequests))
 }

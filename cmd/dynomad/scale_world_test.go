@@ -336,7 +336,7 @@ func (s *scale) load(clients int, over time.Duration) reading {
 	return r
 }
 
-// resident reads how much memory the daemon has now, and the most that it ever had, in MiB (proc(5), /proc/pid/status).
+// resident reads how much memory the daemon has now, and the most that it ever had, in bytes (proc(5), /proc/pid/status).
 func (s *scale) resident() (now, most float64) {
 	s.tb.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.process.PID()))
@@ -351,9 +351,9 @@ func (s *scale) resident() (now, most float64) {
 		kib, _ := strconv.ParseFloat(fields[1], 64) // of the two lines below it is a number
 		switch fields[0] {
 		case "VmRSS:":
-			now = kib / 1024
+			now = kib * 1024
 		case "VmHWM:":
-			most = kib / 1024
+			most = kib * 1024
 		}
 	}
 	return now, most
