@@ -9,6 +9,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/nomad/api"
 
 	"github.com/dynomad/dynomad"
@@ -35,53 +36,86 @@ const deadAddress = "127.0.0.1:1" // nothing listens there
 
 func TestCluster_contract(t *testing.T) {
 	cluster := shared.Cluster(t)
-	raw := cluster.NomadClient()
 	image := cluster.Image(t, "busybox")
 	nomadtest.Contract(t, func(t *testing.T) nomadtest.ContractCluster {
 		t.Helper()
-		spec := func(id string) *api.Job {
-			job, _, err := raw.Jobs().Info(id, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return job
-		}
-		return nomadtest.ContractCluster{
-			Cluster: client(t, cluster.NomadAddr()), Away: client(t, deadAddress), Image: image, Spec: spec,
-			Edit: func(id string, change func(*api.Job)) {
-				job := spec(id)
-				change(job)
-				if _, _, err := raw.Jobs().Register(job, nil); err != nil {
-					t.Fatal(err)
-				}
-			},
-			Stop: func(id string) {
-				if _, _, err := raw.Jobs().Deregister(id, false, nil); err != nil {
-					t.Fatal(err)
-				}
-			},
-			Allocs: func(id string) []jobs.Alloc {
-				stubs, _, err := raw.Jobs().Allocations(id, true, nil)
-				if err != nil {
-					t.Fatal(err)
-				}
-				slices.SortFunc(stubs, func(a, b *api.AllocationListStub) int { return cmp.Compare(a.CreateIndex, b.CreateIndex) })
-				allocs := make([]jobs.Alloc, len(stubs))
-				for i, s := range stubs {
-					allocs[i] = jobs.AllocFromStub(s)
-				}
-				return allocs
-			},
-			Exit: func(string, int32) {}, // it does by itself
-			Variable: func(path string) map[string]string {
-				v, _, err := raw.Variables().Read(path, nil)
-				if err != nil {
-					t.Fatal(err)
-				}
-				return v.Items
+		return contractCluster(t, cluster, image)
+	})
+}
+
+// TestCluster_wireContract holds Nomad and Consul to what the Sim is held to.
+func TestCluster_wireContract(t *testing.T) {
+	cluster := shared.Cluster(t)
+	image, web := cluster.Image(t, "busybox"), cluster.Image(t, "hello")
+	nomadtest.WireContract(t, func(t *testing.T) nomadtest.WireCluster {
+		t.Helper()
+		return nomadtest.WireCluster{
+			ContractCluster: contractCluster(t, cluster, image),
+			WireAPIs: nomadtest.WireAPIs{
+				Nomad: cluster.NomadClient(), Consul: cluster.ConsulClient(), Web: web, Listens: func(string, bool) {}, // its command does
 			},
 		}
 	})
+}
+
+func contractCluster(t *testing.T, cluster *nomadtest.Cluster, image string) nomadtest.ContractCluster {
+	t.Helper()
+	raw := cluster.NomadClient()
+	spec := func(id string) *api.Job {
+		job, _, err := raw.Jobs().Info(id, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return job
+	}
+	return nomadtest.ContractCluster{
+		Cluster: client(t, cluster.NomadAddr()), Away: client(t, deadAddress), Image: image, Spec: spec,
+		Edit: func(id string, change func(*api.Job)) {
+			job := spec(id)
+			change(job)
+			if _, _, err := raw.Jobs().Register(job, nil); err != nil {
+				t.Fatal(err)
+			}
+		},
+		Stop: func(id string) {
+			if _, _, err := raw.Jobs().Deregister(id, false, nil); err != nil {
+				t.Fatal(err)
+			}
+		},
+		Allocs: func(id string) []jobs.Alloc { return allocsOf(t, raw, id) },
+		Exit:   func(string, int32) {}, // it does by itself
+		Variable: func(path string) map[string]string {
+			v, _, err := raw.Variables().Read(path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return v.Items
+		},
+		Follow: func(installation string, sink nomadtest.Sink) {
+			w := &nomad.Watcher{
+				Client: client(t, cluster.NomadAddr()), Namespace: "default", Installation: installation, Sink: sink, Log: hclog.NewNullLogger(),
+			}
+			ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+			ended := make(chan struct{})
+			go func() { w.Run(ctx); close(ended) }()
+			t.Cleanup(func() { cancel(); <-ended })
+		},
+	}
+}
+
+// allocsOf lists a job's allocations, oldest first.
+func allocsOf(t *testing.T, raw *api.Client, id string) []jobs.Alloc {
+	t.Helper()
+	stubs, _, err := raw.Jobs().Allocations(id, true, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.SortFunc(stubs, func(a, b *api.AllocationListStub) int { return cmp.Compare(a.CreateIndex, b.CreateIndex) })
+	allocs := make([]jobs.Alloc, len(stubs))
+	for i, s := range stubs {
+		allocs[i] = jobs.AllocFromStub(s)
+	}
+	return allocs
 }
 
 func TestCluster_ping(t *testing.T) {

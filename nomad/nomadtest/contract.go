@@ -48,9 +48,13 @@ type ContractCluster struct {
 	Variable func(path string) map[string]string    // what a variable holds; nil if there is none
 	Allocs   func(id string) []jobs.Alloc           // of a job, oldest first
 	Exit     func(id string, code int32)            // ends a batch job's process as its command would have
+
+	// Follow feeds a sink with what happens in the default namespace, as nomad.Watcher does, until the test ends. Allocations are told of if
+	// their job has the mark of the installation.
+	Follow func(installation string, sink Sink)
 }
 
-// Contract says what the loop may rely on of a cluster. It is run against the Fake and against Nomad, so that the Fake cannot
+// Contract says what the loop may rely on of a cluster. It is run against the Fake, the Sim and Nomad, so that the two cannot
 // drift. Each test has jobs of its own, and purges them.
 func Contract(t *testing.T, open func(t *testing.T) ContractCluster) {
 	t.Helper()
@@ -70,20 +74,24 @@ func Contract(t *testing.T, open func(t *testing.T) ContractCluster) {
 		"a failed rollout puts the last good one back": testRolloutFails,
 		"what was purged meanwhile has not ended":      testPurgedRollout,
 		"a run's allocations wait to be let run":       testRun,
+		"what follows a list is told":                  testFollow,
 		"variables":                                    testVariables,
 		"a cluster that is away is unavailable":        testAway,
 		"a call that is cut off is cancelled":          testCanceled,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			id := "contract-" + uuid.NewString()[:8]
-			c := &contract{T: t, ContractCluster: open(t), id: id}
-			t.Cleanup(func() {
-				c.remove(context.WithoutCancel(t.Context()))
-			})
-			test(t, c)
+			test(t, newContract(t, open(t)))
 		})
 	}
+}
+
+// newContract begins a test, whose job is purged when it ends.
+func newContract(t *testing.T, cluster ContractCluster) *contract {
+	t.Helper()
+	c := &contract{T: t, ContractCluster: cluster, id: "contract-" + uuid.NewString()[:8]}
+	t.Cleanup(func() { c.remove(context.WithoutCancel(t.Context())) })
+	return c
 }
 
 // contract is one test.

@@ -28,7 +28,7 @@
 // # Without a cluster
 //
 // Fake is a cluster in memory, as the loop sees one; Sim is the same with HTTP in front, so that the whole daemon runs against it.
-// Contract holds both, and the real one, to the same.
+// Contract holds both, and the real one, to the same; WireContract holds the Sim and the real Nomad and Consul to what the adapters read of their APIs.
 //
 // # What is left afterwards
 //

@@ -9,8 +9,8 @@ import (
 	"github.com/dynomad/dynomad/jobs"
 )
 
-// feedSink is nomad.Sink, which this package must not import.
-type feedSink interface {
+// Sink is nomad.Sink, which this package must not import.
+type Sink interface {
 	Reset(namespace string, s jobs.Snapshot)
 	Apply(namespace string, d jobs.Delta) (unknown bool)
 	Lost(namespace string)
@@ -18,7 +18,7 @@ type feedSink interface {
 
 // feed tells a sink of changes, as a watcher does.
 type feed struct {
-	sink      feedSink
+	sink      Sink
 	namespace string
 	held      bool
 	queue     []jobs.Delta
@@ -59,7 +59,7 @@ func (fd *feed) tell(namespace string, d jobs.Delta) {
 }
 
 // Follow feeds a sink with what happens in a namespace, from now on.
-func (f *Fake) Follow(sink feedSink, namespace string) {
+func (f *Fake) Follow(sink Sink, namespace string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.feed.sink, f.feed.namespace = sink, namespace

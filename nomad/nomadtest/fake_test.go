@@ -24,6 +24,7 @@ func TestFake_contract(t *testing.T) {
 			Cluster: fake, Away: away, Image: "image", Edit: fake.Edit, Stop: fake.Stop, Spec: fake.Spec,
 			Allocs: fake.allAllocs, Exit: fake.Exit,
 			Variable: func(path string) map[string]string { return fake.Variables()[path] },
+			Follow:   func(_ string, sink Sink) { fake.Follow(sink, api.DefaultNamespace) },
 		}
 	})
 }

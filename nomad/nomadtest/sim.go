@@ -30,6 +30,7 @@ type Sim struct {
 	varIndex uint64 // of the last change of a variable
 	health   simHealth
 	locks    simLocks
+	beat     time.Duration // between heartbeats on a stream of events that is quiet
 }
 
 // NewSim starts a Sim on this machine's loopback.
@@ -39,7 +40,7 @@ func NewSim() *Sim {
 	s.observe = s.noteChange
 	s.varIndex = s.index
 	s.health = newSimHealth(s.index)
-	s.locks = newSimLocks()
+	s.locks, s.beat = newSimLocks(), simHeartbeat
 	s.Outcome(func(*api.Job) jobs.Rollout { return jobs.Rollout{State: jobs.RolloutSucceeded} })
 	s.nomad, s.consul = httptest.NewServer(s.counted("nomad", s.nomadRoutes())), httptest.NewServer(s.counted("consul", s.consulRoutes()))
 	return s
@@ -62,6 +63,13 @@ func (s *Sim) NomadURL() string { return s.nomad.URL }
 
 // ConsulURL is where Consul answers, as CONSUL_HTTP_ADDR takes it.
 func (s *Sim) ConsulURL() string { return s.consul.URL }
+
+// Beat sets the time between heartbeats on streams of events that are opened from now on.
+func (s *Sim) Beat(every time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.beat = every
+}
 
 // Requests gives how many requests there were since the last time, by what they ask for: "nomad GET /v1/job/{id}".
 func (s *Sim) Requests() map[string]int {

@@ -78,7 +78,7 @@ func (l *eventLog) after(number uint64) (events []simEvent, ok bool) {
 func (s *Sim) stream(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.events.readers++
-	number := s.events.next()
+	number, every := s.events.next(), s.beat
 	s.mu.Unlock()
 	defer func() {
 		s.mu.Lock()
@@ -87,7 +87,7 @@ func (s *Sim) stream(w http.ResponseWriter, r *http.Request) {
 			s.events.first, s.events.kept = s.events.next(), nil
 		}
 	}()
-	beat := time.NewTicker(simHeartbeat)
+	beat := time.NewTicker(every)
 	defer beat.Stop()
 	flush := http.NewResponseController(w)
 	lines := []byte("{}\n")

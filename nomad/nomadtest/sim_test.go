@@ -38,6 +38,37 @@ func nomadClient(t *testing.T, address string) *nomad.Client {
 // TestSim_contract holds a Sim, through the daemon's own client, to what the loop may rely on of Nomad.
 func TestSim_contract(t *testing.T) {
 	t.Parallel()
+	sim := contractSim(t)
+	nomadtest.Contract(t, func(t *testing.T) nomadtest.ContractCluster {
+		t.Helper()
+		return simCluster(t, sim)
+	})
+}
+
+// TestSim_wireContract holds a Sim to what the adapters rely on of the APIs of Nomad and Consul.
+func TestSim_wireContract(t *testing.T) {
+	t.Parallel()
+	sim := contractSim(t)
+	sim.Beat(200 * time.Millisecond)
+	consulClient, err := consulapi.NewClient(&consulapi.Config{Address: sim.ConsulURL()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	nomadtest.WireContract(t, func(t *testing.T) nomadtest.WireCluster {
+		t.Helper()
+		listens := func(allocID string, listens bool) {
+			sim.Fail(allocID, map[bool]string{false: "connection refused"}[listens])
+		}
+		return nomadtest.WireCluster{
+			ContractCluster: simCluster(t, sim),
+			WireAPIs:        nomadtest.WireAPIs{Nomad: rawClient(t, sim), Consul: consulClient, Web: "image", Listens: listens},
+		}
+	})
+}
+
+// contractSim starts a Sim on which a command that fails has its rollout fail.
+func contractSim(t *testing.T) *nomadtest.Sim {
+	t.Helper()
 	sim := startSim(t)
 	sim.Outcome(func(job *api.Job) jobs.Rollout {
 		if args := fmt.Sprint(job.TaskGroups[0].Tasks[0].Config["args"]); args == "[-c exit 3]" {
@@ -45,31 +76,52 @@ func TestSim_contract(t *testing.T) {
 		}
 		return jobs.Rollout{State: jobs.RolloutSucceeded}
 	})
+	return sim
+}
+
+func rawClient(t *testing.T, sim *nomadtest.Sim) *api.Client {
+	t.Helper()
 	raw, err := api.NewClient(&api.Config{Address: sim.NomadURL()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	nomadtest.Contract(t, func(t *testing.T) nomadtest.ContractCluster {
-		t.Helper()
-		return nomadtest.ContractCluster{
-			Cluster: nomadClient(t, sim.NomadURL()), Away: nomadClient(t, "http://127.0.0.1:1"), Image: "image",
-			Edit: func(id string, change func(*api.Job)) {
-				job := spec(t, raw, id)
-				change(job)
-				if _, _, err := raw.Jobs().Register(job, nil); err != nil {
-					t.Fatal(err)
-				}
-			},
-			Stop: func(id string) {
-				if _, _, err := raw.Jobs().Deregister(id, false, nil); err != nil {
-					t.Fatal(err)
-				}
-			},
-			Spec: func(id string) *api.Job { return spec(t, raw, id) }, Exit: sim.Exit,
-			Allocs:   func(id string) []jobs.Alloc { return allocs(t, raw, id) },
-			Variable: func(path string) map[string]string { return sim.Variables()[path] },
-		}
-	})
+	return raw
+}
+
+func simCluster(t *testing.T, sim *nomadtest.Sim) nomadtest.ContractCluster {
+	t.Helper()
+	raw := rawClient(t, sim)
+	return nomadtest.ContractCluster{
+		Cluster: nomadClient(t, sim.NomadURL()), Away: nomadClient(t, "http://127.0.0.1:1"), Image: "image",
+		Edit: func(id string, change func(*api.Job)) {
+			job := spec(t, raw, id)
+			change(job)
+			if _, _, err := raw.Jobs().Register(job, nil); err != nil {
+				t.Fatal(err)
+			}
+		},
+		Stop: func(id string) {
+			if _, _, err := raw.Jobs().Deregister(id, false, nil); err != nil {
+				t.Fatal(err)
+			}
+		},
+		Spec: func(id string) *api.Job { return spec(t, raw, id) }, Exit: sim.Exit,
+		Allocs:   func(id string) []jobs.Alloc { return allocs(t, raw, id) },
+		Variable: func(path string) map[string]string { return sim.Variables()[path] },
+		Follow: func(installation string, sink nomadtest.Sink) {
+			watch(t, nomadClient(t, sim.NomadURL()), installation, sink)
+		},
+	}
+}
+
+// watch has the daemon's watcher feed a sink until the test ends.
+func watch(t *testing.T, client *nomad.Client, installation string, sink nomad.Sink) {
+	t.Helper()
+	w := &nomad.Watcher{Client: client, Namespace: "default", Installation: installation, Sink: sink, Log: hclog.NewNullLogger()}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan struct{})
+	go func() { w.Run(ctx); close(ended) }()
+	t.Cleanup(func() { cancel(); <-ended })
 }
 
 func spec(t *testing.T, raw *api.Client, id string) *api.Job {
