@@ -14,7 +14,7 @@ import (
 	"github.com/dynomad/dynomad/jobs"
 )
 
-// wireCheck is what nomad/consul reads of a check.
+// wireCheck is what nomad/consul reads of a check. Its output is held to nothing: Consul may tell of that minutes after the status.
 type wireCheck struct {
 	Node, ServiceID, ServiceName, Status, Output string
 }
@@ -93,7 +93,7 @@ func testCritical(t *testing.T, w *wire) {
 	_, index := w.checks(consul.HealthCritical, 0, 0)
 	mute := w.serve(false)
 	got, after := w.follow(mute, index, true)
-	if got.Status != consul.HealthCritical || got.ServiceName != w.id || got.Node == "" || got.Output == "" || after <= index {
+	if got.Status != consul.HealthCritical || got.ServiceName != w.id || got.Node == "" || after <= index {
 		t.Errorf("after index %d, at %d: %+v", index, after, got)
 	}
 	w.holdsBack(mute, after)

@@ -239,14 +239,14 @@ func testEventsOverLists(t *testing.T, w *wire) {
 	w.comes(s, "the register", func(e wireEvent) bool { return w.ofJob(e) && e.Index == listed })
 }
 
-// testHeartbeat reads a topic of which nothing comes.
+// testHeartbeat reads a topic of which next to nothing comes.
 func testHeartbeat(t *testing.T, w *wire) {
 	s := w.stream("NodePool")
 	Eventually(t, wireSilence, func(context.Context) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.err != nil || len(s.events) > 0 {
-			return permanentError{fmt.Errorf("of a topic without events came %+v, %w", s.events, s.err)}
+		if s.err != nil {
+			return permanentError{s.err}
 		}
 		if s.beats < 2 { // the first comes as it is opened
 			return fmt.Errorf("%d heartbeats", s.beats)
