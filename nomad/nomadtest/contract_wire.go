@@ -96,9 +96,9 @@ func (w *wire) stream(topics ...string) *wireStream {
 		s.read(body)
 	}()
 	w.Cleanup(func() {
-		cancel()
-		_ = body.Close() // only read
+		cancel() // ends what reads, beside which it must not be closed
 		<-ended
+		_ = body.Close() // only read
 	})
 	return s
 }
