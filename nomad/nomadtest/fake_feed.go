@@ -144,7 +144,7 @@ func (f *Fake) tellJob(j *fakeJob) {
 		delta.Content = &content
 	}
 	f.feed.tell(info.Namespace, delta)
-	f.observed(fakeChange{namespace: info.Namespace, index: info.ModifyIndex, job: j})
+	f.observed(fakeChange{namespace: info.Namespace, index: info.Index, job: j})
 }
 
 func (f *Fake) tellAlloc(a *fakeAlloc) {
