@@ -60,15 +60,18 @@ type diary struct {
 	mu      sync.Mutex
 	looked  time.Time
 	now     []sighting
-	seen    map[string]time.Time  // by id: the last look that it was listed in
+	seen    map[string]listing    // by id
 	changes map[string][]sighting // by id: how it looked first, and after each change of what is told of it
 	course  [][]sighting          // the dynos that were not told to stop, first and after each change of which they are and what they do
 	wrong   []string              // what may never be
 }
 
+// listing tells when a dyno was listed for the last time, and of the first look thereafter; zero while it is listed.
+type listing struct{ last, gone time.Time }
+
 // follow starts a diary of an app, which ends with the test of the daemon.
 func (d *daemon) follow(app string) *diary {
-	y := &diary{daemon: d, app: app, seen: map[string]time.Time{}, changes: map[string][]sighting{}}
+	y := &diary{daemon: d, app: app, seen: map[string]listing{}, changes: map[string][]sighting{}}
 	ctx, cancel := context.WithCancel(d.tb.Context())
 	var done sync.WaitGroup
 	done.Go(func() {
@@ -111,7 +114,12 @@ func (y *diary) look(ctx context.Context) {
 			y.complain("the dyno %s or its name is there twice: %s", list[i].ID, body)
 		}
 		names[list[i].ID], names[list[i].Name] = true, true
-		y.seen[list[i].ID] = at
+		y.seen[list[i].ID] = listing{last: at}
+	}
+	for id, l := range y.seen {
+		if !names[id] && l.gone.IsZero() {
+			y.seen[id] = listing{last: l.last, gone: at}
+		}
 	}
 	y.noteCourse(list)
 }
@@ -200,14 +208,14 @@ func (y *diary) latest() []sighting {
 	return slices.Clone(y.now)
 }
 
-// unlisted waits until a dyno is not listed any more, and gives the times of the last look that it was listed in and of one that it was not.
+// unlisted waits until a dyno is not listed any more, and gives the times of the last look that it was listed in and of the next one.
 func (y *diary) unlisted(tb testing.TB, within time.Duration, id string) (listed, gone time.Time) {
 	tb.Helper()
 	nomadtest.Eventually(tb, within, func(context.Context) error {
 		y.mu.Lock()
 		defer y.mu.Unlock()
-		listed, gone = y.seen[id], y.looked
-		if listed.IsZero() || !listed.Before(gone) {
+		listed, gone = y.seen[id].last, y.seen[id].gone
+		if gone.IsZero() {
 			return fmt.Errorf("dyno %s of %s is listed", id, y.app)
 		}
 		return nil
@@ -274,24 +282,25 @@ func (y *diary) relieved(tb testing.TB, first, next string, words, nextWords []s
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	called := map[string]string{first: "first ", next: "next "}
+	words, nextWords = prefixed(called[first], words), prefixed(called[next], nextWords)
+	end := nextWords[len(nextWords)-1]
 	var got []string
 	for _, rows := range y.course {
 		if len(rows) == 0 && len(got) == 0 { // nothing is released yet
 			continue
 		}
+		if slices.Contains(got, end) {
+			break
+		}
 		if len(rows) != 1 {
 			tb.Errorf("app %s had %d dynos at once: %+v", y.app, len(rows), rows)
 			continue
 		}
-		if rows[0].Node != "" && called[rows[0].ID] == "" { // one more came
-			break
-		}
 		got = append(got, called[rows[0].ID]+rows[0].what())
 	}
 	tb.Logf("the dyno of %s did %v", y.app, got)
-	words, nextWords = prefixed(called[first], words), prefixed(called[next], nextWords)
-	want := slices.Concat([]string{"waiting"}, words, []string{"waiting"}, nextWords, []string{"waiting"})
-	if !inOrder(got, want) || !slices.Contains(got, words[len(words)-1]) || !slices.Contains(got, nextWords[len(nextWords)-1]) {
+	want := slices.Concat([]string{"waiting"}, words, []string{"waiting"}, nextWords)
+	if !inOrder(got, want) || !slices.Contains(got, words[len(words)-1]) || !slices.Contains(got, end) {
 		tb.Errorf("the dyno of %s did %v, want %v", y.app, got, want)
 	}
 }
