@@ -12,8 +12,8 @@ import (
 // lowerGap is the pause between looks at whether lower counts have taken effect.
 const lowerGap = 300 * time.Millisecond
 
-// register writes the config's variable, then the job, then records both. Killed in between, the next pass does it again: a
-// variable is immutable, and an identical register changes nothing.
+// register writes the config's variable, if it is not there, then the job, then records both. Killed in between, the next pass does it
+// again: a variable is immutable, and an identical register changes nothing.
 func (l *Loop) register(ctx context.Context, t *target, a jobs.Action) error {
 	if a.Index == 0 {
 		if err := l.checkService(ctx, *t); err != nil {
@@ -123,7 +123,15 @@ func (l *Loop) keepConfig(ctx context.Context, t *target) error {
 	return l.save(ctx, *t, dynomad.Audit{Action: "config.repair", Details: "The variable " + path + " was deleted by somebody else. It was written again."})
 }
 
+// putConfig writes the variable with the config vars, but for one that the release has been registered with and that is seen to be there: what
+// it holds never changes, and as long as the release is wanted nobody of ours removes it.
 func (l *Loop) putConfig(ctx context.Context, t target) error {
+	if t.Applied.Rollout.ReleaseID == t.AppState.Wanted.ID {
+		path := jobs.ConfigPath(t.name, t.AppState.Wanted.ConfigID)
+		if there, fresh := l.Live.Variable(t.namespace, path); there && fresh {
+			return nil
+		}
+	}
 	return l.writeConfig(ctx, t.namespace, t.App, t.AppState.Wanted.ConfigID, t.Release)
 }
 

@@ -377,6 +377,41 @@ func TestPass_variableDeleted(t *testing.T) {
 	})
 }
 
+// TestPass_variableThere scales an app. The variable with its config vars is written before the register unless the release was registered with
+// it and the view, which is not old, shows it.
+func TestPass_variableThere(t *testing.T) {
+	inWorld(t, func(w *world) {
+		const first, second = "dynomad/" + job1 + "/c1-1", "dynomad/" + job1 + "/c2-1"
+		w.view.Variables("default", map[string]bool{})
+		w.serving(1)
+		w.cluster.Outcome(func(*api.Job) jobs.Rollout { return succeed() })
+		image := "good:1"
+		scale := func(what string, n, writes int) {
+			t.Helper()
+			before := w.cluster.Calls("PutVariable")
+			w.scale(n)
+			w.running("1", image, n)
+			if got := w.cluster.Calls("PutVariable") - before; got != writes {
+				t.Errorf("%s: %d writes of the variable, want %d", what, got, writes)
+			}
+		}
+		scale("not seen yet", 2, 1)
+		w.view.Variables("default", map[string]bool{first: true})
+		scale("there", 3, 0)
+		w.view.VariablesLost("default")
+		scale("perhaps there", 4, 1)
+		w.view.Variables("default", map[string]bool{first: true, second: true})
+		before := w.cluster.Calls("PutVariable")
+		image = "good:2"
+		w.release("1", image)
+		w.settle()
+		if got := w.cluster.Calls("PutVariable") - before; got != 1 {
+			t.Errorf("of a release that was never registered the variable was written %d times, want 1", got)
+		}
+		scale("there, of the second release", 5, 0)
+	})
+}
+
 // TestPass_variableNotListed has a token that may not list variables: Nomad's list is empty then. What is there is not written, and
 // not said to have been deleted, again and again.
 func TestPass_variableNotListed(t *testing.T) {
