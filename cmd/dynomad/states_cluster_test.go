@@ -63,7 +63,7 @@ type stateCase struct {
 // TestState brings a dyno into each of the documented states, all on one daemon and at the same time, and looks at them every
 // 50 ms from their first instant.
 func TestState(t *testing.T) {
-	t.Parallel()
+	// not in parallel: its parts would wait for their turn among all other tests, with dynos that crash without end until then
 	d := startDaemon(t, append(quick(), "DYNOMAD_SIZES="+stateSizesFile(t), "DYNOMAD_MIN_HEALTHY_TIME="+stateHealthy.String(), "DYNOMAD_DEPLOY_TIMEOUT=10m",
 		"DYNOMAD_DRAIN="+stateDrain.String(), "DYNOMAD_START_GRACE="+stateGrace.String())...)
 	t.Cleanup(d.deleteAll)
