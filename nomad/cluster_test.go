@@ -3,10 +3,8 @@
 package nomad_test
 
 import (
-	"cmp"
 	"context"
 	"os"
-	"slices"
 	"testing"
 
 	"github.com/hashicorp/go-hclog"
@@ -82,7 +80,7 @@ func contractCluster(t *testing.T, cluster *nomadtest.Cluster, image string) nom
 				t.Fatal(err)
 			}
 		},
-		Allocs: func(id string) []jobs.Alloc { return allocsOf(t, raw, id) },
+		Allocs: func(id string) []jobs.Alloc { return nomadtest.AllocsOf(t, raw, id) },
 		Exit:   func(string, int32) {}, // it does by itself
 		Variable: func(path string) map[string]string {
 			v, _, err := raw.Variables().Read(path, nil)
@@ -101,21 +99,6 @@ func contractCluster(t *testing.T, cluster *nomadtest.Cluster, image string) nom
 			t.Cleanup(func() { cancel(); <-ended })
 		},
 	}
-}
-
-// allocsOf lists a job's allocations, oldest first.
-func allocsOf(t *testing.T, raw *api.Client, id string) []jobs.Alloc {
-	t.Helper()
-	stubs, _, err := raw.Jobs().Allocations(id, true, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	slices.SortFunc(stubs, func(a, b *api.AllocationListStub) int { return cmp.Compare(a.CreateIndex, b.CreateIndex) })
-	allocs := make([]jobs.Alloc, len(stubs))
-	for i, s := range stubs {
-		allocs[i] = jobs.AllocFromStub(s)
-	}
-	return allocs
 }
 
 func TestCluster_ping(t *testing.T) {

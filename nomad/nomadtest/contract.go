@@ -1,8 +1,10 @@
 package nomadtest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -200,4 +202,19 @@ func (c *contract) ends(applied dynomad.AppliedState) jobs.Rollout {
 		return err
 	})
 	return rollout
+}
+
+// AllocsOf lists a job's allocations, oldest first, as Nomad's API has them.
+func AllocsOf(tb testing.TB, raw *api.Client, id string) []jobs.Alloc {
+	tb.Helper()
+	stubs, _, err := raw.Jobs().Allocations(id, true, nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	slices.SortFunc(stubs, func(a, b *api.AllocationListStub) int { return cmp.Compare(a.CreateIndex, b.CreateIndex) })
+	allocs := make([]jobs.Alloc, len(stubs))
+	for i, s := range stubs {
+		allocs[i] = jobs.AllocFromStub(s)
+	}
+	return allocs
 }

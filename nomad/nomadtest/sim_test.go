@@ -1,10 +1,8 @@
 package nomadtest_test
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
@@ -106,7 +104,7 @@ func simCluster(t *testing.T, sim *nomadtest.Sim) nomadtest.ContractCluster {
 			}
 		},
 		Spec: func(id string) *api.Job { return spec(t, raw, id) }, Exit: sim.Exit,
-		Allocs:   func(id string) []jobs.Alloc { return allocs(t, raw, id) },
+		Allocs:   func(id string) []jobs.Alloc { return nomadtest.AllocsOf(t, raw, id) },
 		Variable: func(path string) map[string]string { return sim.Variables()[path] },
 		Follow: func(installation string, sink nomadtest.Sink) {
 			watch(t, nomadClient(t, sim.NomadURL()), installation, sink)
@@ -131,21 +129,6 @@ func spec(t *testing.T, raw *api.Client, id string) *api.Job {
 		t.Fatal(err)
 	}
 	return job
-}
-
-// allocs lists a job's allocations, oldest first.
-func allocs(t *testing.T, raw *api.Client, id string) []jobs.Alloc {
-	t.Helper()
-	stubs, _, err := raw.Jobs().Allocations(id, true, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	slices.SortFunc(stubs, func(a, b *api.AllocationListStub) int { return cmp.Compare(a.CreateIndex, b.CreateIndex) })
-	list := make([]jobs.Alloc, len(stubs))
-	for i, s := range stubs {
-		list[i] = jobs.AllocFromStub(s)
-	}
-	return list
 }
 
 // TestSim_lock has two holders ask for a lock: one gets it, and the other one when that is released.
