@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -24,10 +23,7 @@ type lostClient struct {
 // loseClient talks with a dyno as a client that wants it to run on, and goes. The command has found the end of its input then.
 func loseClient(t *testing.T) lostClient {
 	t.Helper()
-	w := newWorld(t, unobserved, func(c *server.Config) { c.TokenStreams = 1 })
-	w.view.place()
-	srv := httptest.NewServer(w.handler)
-	t.Cleanup(srv.Close)
+	w, base := newStreams(t, func(c *server.Config) { c.TokenStreams = 1 })
 	began, alone, end := make(chan struct{}), make(chan error, 1), make(chan error)
 	w.exec.talk = func(ctx context.Context, in dynomad.Session) (int, error) {
 		close(began)
@@ -41,7 +37,7 @@ func loseClient(t *testing.T) lostClient {
 			return 0, context.Cause(ctx)
 		}
 	}
-	url, id := w.attached(t, srv.URL)
+	url, id := w.attached(t, base)
 	ctx, hangUp := context.WithCancel(t.Context())
 	defer hangUp()
 	reader, writer := io.Pipe()
@@ -57,7 +53,7 @@ func loseClient(t *testing.T) lostClient {
 	if err := <-alone; err != nil {
 		t.Fatalf("without its client the command meets %v", err)
 	}
-	return lostClient{world: w, url: srv.URL, id: id, end: end}
+	return lostClient{world: w, url: base, id: id, end: end}
 }
 
 // TestStream_keep has a command run on without its client, up to its own end. Until then it counts.
@@ -117,11 +113,7 @@ func TestStream_keepEnds(t *testing.T) {
 // TestStream_wishes refuses what is neither 1 nor 0, and names it. The secret stays good.
 func TestStream_wishes(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, unobserved)
-	w.view.place()
-	srv := httptest.NewServer(w.handler)
-	defer srv.Close()
-	w.exec.talk = func(context.Context, dynomad.Session) (int, error) { return 0, nil }
+	w, base := newStreams(t)
 	url, _ := w.attached(t, "")
 	for _, field := range []string{"tty", "keep"} {
 		for _, said := range []string{"yes", "2", "-1", "TRUE", "%00"} {
@@ -131,7 +123,7 @@ func TestStream_wishes(t *testing.T) {
 			}
 		}
 	}
-	if code, err := stream.Talk(t.Context(), srv.URL+url, stream.Terminal{TTY: true, Keep: true}); code != 0 || err != nil {
+	if code, err := stream.Talk(t.Context(), base+url, stream.Terminal{TTY: true, Keep: true}); code != 0 || err != nil {
 		t.Errorf("after all this: %d, %v", code, err)
 	}
 }

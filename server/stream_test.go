@@ -31,6 +31,17 @@ var upgrade = []string{
 // unobserved is for a world with requests at the same time.
 func unobserved(cfg *server.Config) { cfg.Observe = nil }
 
+// newStreams is a world whose dynos are placed at once and whose attached commands end at once with 0, and the URL of a listener of it.
+func newStreams(t *testing.T, change ...func(*server.Config)) (w *world, base string) {
+	t.Helper()
+	w = newWorld(t, append(change, unobserved)...)
+	w.view.place()
+	w.exec.talk = func(context.Context, dynomad.Session) (int, error) { return 0, nil }
+	srv := httptest.NewServer(w.handler)
+	t.Cleanup(srv.Close)
+	return w, srv.URL
+}
+
 // attached makes a dyno to attach to, and gives the URL that it has on a listener of the test's.
 func (w *world) attached(t *testing.T, base string) (url, id string) {
 	t.Helper()
@@ -95,14 +106,10 @@ func TestStream(t *testing.T) {
 // TestStream_shell has Heroku's clients' commands run by a shell, and a terminal unless they want none.
 func TestStream_shell(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, unobserved)
-	w.view.place()
-	srv := httptest.NewServer(w.handler)
-	defer srv.Close()
-	w.exec.talk = func(context.Context, dynomad.Session) (int, error) { return 0, nil }
+	w, base := newStreams(t)
 	for i, body := range []string{`{"command":"echo $A | wc","attach":true}`, `{"command":"echo $A | wc","attach":true,"force_no_tty":true}`} {
 		made := w.must(201, "POST", "/apps/api-default/dynos", body, "Accept", heroku).object(t)
-		url := srv.URL + strings.TrimPrefix(made["attach_url"].(string), "wss://dynomad.example")
+		url := base + strings.TrimPrefix(made["attach_url"].(string), "wss://dynomad.example")
 		if code, err := stream.Talk(t.Context(), url, stream.Terminal{TTY: true}); code != 0 || err != nil {
 			t.Fatal(code, err)
 		}
@@ -116,11 +123,7 @@ func TestStream_shell(t *testing.T) {
 // TestStream_refusals asks in every way that gives no stream, none of which uses up the secret.
 func TestStream_refusals(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, unobserved)
-	w.view.place()
-	srv := httptest.NewServer(w.handler)
-	defer srv.Close()
-	w.exec.talk = func(context.Context, dynomad.Session) (int, error) { return 0, nil }
+	w, base := newStreams(t)
 	url, id := w.attached(t, "")
 	without := func(name string) []string {
 		i := slices.Index(upgrade, name)
@@ -151,7 +154,7 @@ func TestStream_refusals(t *testing.T) {
 			t.Errorf("%s: the headers are %v", tt.name, a.header)
 		}
 	}
-	byID := srv.URL + strings.Replace(url, "run.1001", id, 1)
+	byID := base + strings.Replace(url, "run.1001", id, 1)
 	if code, err := stream.Talk(t.Context(), byID, stream.Terminal{}); code != 0 || err != nil {
 		t.Errorf("after all this: %d, %v", code, err)
 	}
@@ -161,7 +164,7 @@ func TestStream_refusals(t *testing.T) {
 	if a := w.ask("", "GET", other, "", upgrade...); a.status != 401 {
 		t.Errorf("for another app: %d %s", a.status, a.body)
 	}
-	url, _ = w.attached(t, srv.URL)
+	url, _ = w.attached(t, base)
 	w.clock.seconds.Add(60)
 	if _, err := stream.Talk(t.Context(), url, stream.Terminal{}); err == nil || !strings.Contains(err.Error(), "older than 60 s") {
 		t.Errorf("after its time: %v", err)
@@ -205,10 +208,7 @@ func TestStream_ends(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, unobserved)
-			w.view.place()
-			srv := httptest.NewServer(w.handler)
-			defer srv.Close()
+			w, base := newStreams(t)
 			began, ended := make(chan struct{}), make(chan struct{})
 			w.exec.gone, w.exec.lost = make(chan struct{}), make(chan struct{})
 			w.exec.talk = func(ctx context.Context, _ dynomad.Session) (int, error) {
@@ -223,7 +223,7 @@ func TestStream_ends(t *testing.T) {
 					return 0, context.Cause(ctx)
 				}
 			}
-			url, id := w.attached(t, srv.URL)
+			url, id := w.attached(t, base)
 			ctx, hangUp := context.WithCancel(t.Context())
 			defer hangUp()
 			attached := make(chan error, 1)
@@ -247,10 +247,7 @@ func TestStream_ends(t *testing.T) {
 // TestStream_endsByItself has a dyno end under its session before that is on record: its client is told what the record says, once it does.
 func TestStream_endsByItself(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, unobserved)
-	w.view.place()
-	srv := httptest.NewServer(w.handler)
-	defer srv.Close()
+	w, base := newStreams(t)
 	w.exec.talk = func(ctx context.Context, _ dynomad.Session) (int, error) {
 		runs, err := w.store.AttachedRuns(ctx)
 		if err != nil || len(runs) != 1 {
@@ -264,7 +261,7 @@ func TestStream_endsByItself(t *testing.T) {
 		})
 		return 0, dynomad.Wrap(dynomad.Conflict, dynomad.ErrDynoEnded, "The dyno is not running any more.")
 	}
-	url, id := w.attached(t, srv.URL)
+	url, id := w.attached(t, base)
 	_, err := stream.Talk(t.Context(), url, stream.Terminal{Stdin: strings.NewReader("")})
 	if want := "The dyno run.1001 has ended. The image has no sleep."; err == nil || err.Error() != want {
 		t.Errorf("the client was told %v, want %s", err, want)
@@ -291,10 +288,7 @@ func (w *world) eventually(t *testing.T, path string, want map[string]any) {
 // TestStream_limits has more clients than there may be, and clients of a daemon that stops.
 func TestStream_limits(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, unobserved)
-	w.view.place()
-	srv := httptest.NewServer(w.handler)
-	defer srv.Close()
+	w, base := newStreams(t)
 	began := make(chan struct{})
 	w.exec.talk = func(ctx context.Context, _ dynomad.Session) (int, error) {
 		began <- struct{}{}
@@ -303,7 +297,7 @@ func TestStream_limits(t *testing.T) {
 	}
 	var wg sync.WaitGroup
 	for range 32 {
-		url, _ := w.attached(t, srv.URL)
+		url, _ := w.attached(t, base)
 		wg.Go(func() { _, _ = stream.Talk(t.Context(), url, stream.Terminal{}) })
 		<-began
 	}
@@ -327,10 +321,7 @@ func TestStream_limits(t *testing.T) {
 // TestStream_cut cuts a client's connection without a word, with a request that was written by hand.
 func TestStream_cut(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, unobserved)
-	w.view.place()
-	srv := httptest.NewServer(w.handler)
-	defer srv.Close()
+	w, base := newStreams(t)
 	began, ended := make(chan struct{}), make(chan error, 1)
 	w.exec.talk = func(ctx context.Context, _ dynomad.Session) (int, error) {
 		close(began)
@@ -339,7 +330,7 @@ func TestStream_cut(t *testing.T) {
 		return 0, context.Cause(ctx)
 	}
 	path, _ := w.attached(t, "")
-	raw, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", srv.Listener.Addr().String())
+	raw, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(base, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -365,10 +356,7 @@ func TestStream_cut(t *testing.T) {
 // TestEndStrays ends attached dynos that nobody connects to.
 func TestEndStrays(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, unobserved)
-	w.view.place()
-	srv := httptest.NewServer(w.handler)
-	defer srv.Close()
+	w, base := newStreams(t)
 	w.exec.talk = func(ctx context.Context, _ dynomad.Session) (int, error) {
 		<-ctx.Done()
 		return 0, context.Cause(ctx)
@@ -379,7 +367,7 @@ func TestEndStrays(t *testing.T) {
 		defer cancel()
 		w.platform.EndStrays(ctx, func(err error) { t.Error(err) })
 	}
-	url, connected := w.attached(t, srv.URL)
+	url, connected := w.attached(t, base)
 	_, waiting := w.attached(t, "")
 	w.must(201, "POST", "/apps/api-default/dynos", `{"command":"echo"}`) // not to be attached to
 	go func() { _, _ = stream.Talk(t.Context(), url, stream.Terminal{}) }()
