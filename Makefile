@@ -81,7 +81,7 @@ golden: ## write the golden files anew and show what changed
 	git diff --stat -- testdata server/openapi
 
 .PHONY: bench
-bench: setup tools build ## benchmarks: also of 100,000 dynos on a simulated cluster, and beside Nomad and Levant on a real one (30 minutes)
+bench: setup tools build ## benchmarks: also of 100,000 dynos on a simulated cluster, and beside Nomad and Levant on a real one (28 minutes)
 	@tools/build.sh levant
 	@tools/wrk.sh
 	$(GO) test -trimpath -run '^$$' -bench . -benchmem $(PKGS)
@@ -89,12 +89,12 @@ bench: setup tools build ## benchmarks: also of 100,000 dynos on a simulated clu
 	DYNOMAD_TEST_BENCH=1 $(GO) test -trimpath -tags integration -run '^$$' -bench Cluster -benchtime 1x -timeout 35m ./cmd/dynomad
 
 .PHONY: soak
-soak: setup tools ## tests that take long or much: several nodes, outages, random kills, load, a hundred runs at once, an idle daemon's requests over minutes
+soak: setup tools ## tests that take long or much: several nodes, outages, random kills, load, a hundred runs at once, an idle daemon's requests over minutes (27 minutes)
 	DYNOMAD_TEST_SOAK=1 tools/gotest.sh $(GO) test -trimpath -race -tags integration -count=1 -parallel 1 -timeout 60m \
 		-run 'Cluster_(idle|nodes|outages|scheduleOutages|runsOutliveTheDaemon|logsUnderLoad|writesWhileAway|chaos|underLoad)' -v ./cmd/dynomad
 
 .PHONY: chaos
-chaos: setup tools ## faults of all kinds (docs/chaos.md); DYNOMAD_TEST_SEED=… replays one, DYNOMAD_TEST_WRITES=… says how long
+chaos: setup tools ## faults of all kinds (docs/chaos.md, 15 minutes); DYNOMAD_TEST_SEED=… replays one, DYNOMAD_TEST_WRITES=… says how long
 	DYNOMAD_TEST_SOAK=1 tools/gotest.sh $(GO) test -trimpath -race -count=1 -timeout 20m -run 'Disk|Corrupt|Slow(Clients|Logs)|HalfOpen|ClientWire|Keeper' -v ./cmd/dynomad
 	DYNOMAD_TEST_SOAK=1 tools/gotest.sh $(GO) test -trimpath -race -tags integration -count=1 -parallel 1 \
 		-timeout $$((60 + $${DYNOMAD_TEST_WRITES:-0} / 6))m -run 'Chaos|Cluster_(chaos|faults|wires|clock)' -v ./cmd/dynomad
