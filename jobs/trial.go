@@ -73,8 +73,8 @@ func tries(w dynomad.Wanted) int {
 	return 0
 }
 
-// retries gives the number in the groups' meta that makes Nomad place anew what failed: it never does so by itself after a
-// failed first deployment. Of a release that has succeeded it stays what it was: another number would replace dynos that are well.
+// retries gives the number in the groups' meta that makes Nomad place anew what failed: it does not do so by itself after a
+// failed first deployment, as long as it knows of that (see Tried). Of a release that has succeeded it stays what it was: another number would replace dynos that are well.
 func retries(w dynomad.Wanted) int {
 	r := w.Applied.Rollout
 	switch {

@@ -90,6 +90,8 @@ type Live interface {
 	Explain(state dynomad.AppState, now time.Time) jobs.Explained
 	// Owed reports whether Nomad has left a dyno of an app unplaced without saying why.
 	Owed(state dynomad.AppState, now time.Time) bool
+	// Tried tells what Nomad has tried by itself, since a time, of a job whose rollout had failed.
+	Tried(namespace, id string, since time.Time) jobs.Tried
 	// Run tells of a run's job; fresh as above.
 	Run(app dynomad.App, run dynomad.Run) (sight jobs.RunSight, fresh bool)
 	// Mark gives a number that moves with every change of a job, its allocations or its variables after which the loop may have

@@ -9,6 +9,9 @@ import (
 	"github.com/dynomad/dynomad/jobs"
 )
 
+// ownSlack is how much later than Nomad the loop tries again what Nomad may try by itself.
+const ownSlack = 500 * time.Millisecond
+
 // follow looks after what the last register began: its rollout, or what has to be tried again.
 func (l *Loop) follow(ctx context.Context, t *target) error {
 	switch {
@@ -160,14 +163,15 @@ func (l *Loop) end(ctx context.Context, t target, end dynomad.RolloutEnd) error 
 // retry tries what failed and has nothing good before it once more, when it is time.
 func (l *Loop) retry(ctx context.Context, t *target) error {
 	r := &t.Applied.Rollout
-	switch {
-	case r.RetryAt.IsZero(): // it failed, but was not wanted any more then
+	if r.RetryAt.IsZero() { // it failed, but was not wanted any more then
 		r.RetryAt = l.Now().Add(jobs.RetryPause(r.Tries))
 		return l.save(ctx, *t)
-	case l.waits(*r) > 0:
+	}
+	wait, tries := l.nextTry(*t)
+	if wait > 0 {
 		return nil
 	}
-	r.Tries++
+	r.Tries = tries + 1
 	r.RetryAt, t.Applied.FailedHash, t.Applied.SpecHash = time.Time{}, "", ""
 	if err := l.save(ctx, *t); err != nil {
 		return err
@@ -177,16 +181,33 @@ func (l *Loop) retry(ctx context.Context, t *target) error {
 
 // untilRetry gives the time until what failed is tried again; 0 if it is not.
 func (l *Loop) untilRetry(t target) time.Duration {
-	if r := t.Applied.Rollout; t.failed() && !r.RetryAt.IsZero() {
-		return max(l.waits(r), time.Millisecond)
+	if !t.failed() || t.Applied.Rollout.RetryAt.IsZero() {
+		return 0
 	}
-	return 0
+	wait, _ := l.nextTry(t)
+	return max(wait, time.Millisecond)
+}
+
+// nextTry tells how long what failed has to wait until it is tried again, and how many tries there were. Nomad's own count as the loop's: there is
+// none beside them, and after one of them the pause is as after one of the loop's. Each pause is so much longer than Nomad's that Nomad comes first.
+func (l *Loop) nextTry(t target) (wait time.Duration, tries int) {
+	r := t.Applied.Rollout
+	since := r.RetryAt.Add(-jobs.RetryPause(r.Tries))
+	tried := l.Live.Tried(t.namespace, t.name, since)
+	switch {
+	case tried.Times == 0 || t.Wanted.Wanted == nil || t.Wanted.Wanted.Status != dynomad.ReleaseFailed:
+		return l.waits(r.RetryAt.Add(ownSlack), r.Tries), r.Tries
+	case !tried.Since.IsZero() && l.Now().Sub(tried.Since) < l.Settings().DeployTimeout:
+		return rolloutGap, r.Tries
+	}
+	tries = r.Tries + tried.Times
+	return l.waits(tried.Ended.Add(jobs.RetryPause(tries)+ownSlack), tries), tries
 }
 
 // waits tells how long a try has to wait; not at all if that is longer than any pause: the clock was set back.
-func (l *Loop) waits(r dynomad.Rollout) time.Duration {
-	wait := max(r.RetryAt.Sub(l.Now()), 0)
-	if wait > jobs.RetryPause(r.Tries)+time.Second {
+func (l *Loop) waits(at time.Time, tries int) time.Duration {
+	wait := max(at.Sub(l.Now()), 0)
+	if wait > jobs.RetryPause(tries)+time.Second {
 		return 0
 	}
 	return wait

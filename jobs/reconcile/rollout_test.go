@@ -332,6 +332,7 @@ func TestRollout_firstFailsThenRuns(t *testing.T) {
 		w.release("1", "bad:1")
 		w.start()
 		w.settle()
+		time.Sleep(time.Second) // the second try fails too
 		w.status("1", 1, dynomad.ReleaseFailed)
 		w.cluster.Outcome(func(*api.Job) jobs.Rollout { return succeed() })
 		time.Sleep(time.Minute)
@@ -339,6 +340,57 @@ func TestRollout_firstFailsThenRuns(t *testing.T) {
 		w.status("1", 1, dynomad.ReleaseSucceeded)
 		w.running("1", "bad:1", 1)
 		w.version(job1, 2) // the second try: what runs now is not replaced by the same without the number of tries
+	})
+}
+
+// TestRollout_nomadTries has Nomad try again by itself what failed, each time just before the loop would have. Nothing is tried beside that, and
+// the loop goes on when Nomad does not.
+func TestRollout_nomadTries(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.app("1")
+		w.release("1", "bad:1")
+		w.start()
+		synctest.Wait()
+		w.status("1", 1, dynomad.ReleaseFailed)
+		for try := range 3 {
+			time.Sleep(jobs.RetryPause(try) - 100*time.Millisecond)
+			w.cluster.PlaceAnew(job1)
+			time.Sleep(13 * time.Second)
+			synctest.Wait()
+			w.version(job1, 0)
+			w.cluster.FailAgain(job1)
+			synctest.Wait()
+		}
+		time.Sleep(jobs.RetryPause(3))
+		w.version(job1, 0)
+		w.cluster.Outcome(func(*api.Job) jobs.Rollout { return succeed() })
+		time.Sleep(time.Second)
+		synctest.Wait()
+		w.version(job1, 1)
+		w.status("1", 1, dynomad.ReleaseSucceeded)
+		if got := w.cluster.Spec(job1).TaskGroups[0].Meta["dynomad_retry"]; got != "4" {
+			t.Errorf("the group is marked as try %q, want 4", got)
+		}
+	})
+}
+
+// TestRollout_nomadTriesLong has Nomad try by itself what does not get well and does not end either. It is waited for as long as for a rollout.
+func TestRollout_nomadTriesLong(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.app("1")
+		w.release("1", "bad:1")
+		w.start()
+		synctest.Wait()
+		time.Sleep(9 * time.Second)
+		w.cluster.PlaceAnew(job1)
+		w.cluster.Outcome(func(*api.Job) jobs.Rollout { return succeed() })
+		time.Sleep(settings().DeployTimeout - time.Second)
+		synctest.Wait()
+		w.version(job1, 0)
+		time.Sleep(4 * time.Second)
+		synctest.Wait()
+		w.version(job1, 1)
+		w.status("1", 1, dynomad.ReleaseSucceeded)
 	})
 }
 

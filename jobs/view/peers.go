@@ -1,6 +1,10 @@
 package view
 
 import (
+	"maps"
+	"slices"
+	"time"
+
 	"github.com/hashicorp/nomad/api"
 
 	"github.com/dynomad/dynomad/jobs"
@@ -38,4 +42,20 @@ func (v *View) ready(j *job, a jobs.Alloc) bool {
 	}
 	content, ok := j.content(a)
 	return ok && (!content.Checked || v.health[a.ID].Passing)
+}
+
+// Tried tells what Nomad has tried by itself, since a time, of a job whose rollout had failed. While the view does not follow the namespace
+// that is what it saw last.
+func (v *View) Tried(nsName, jobID string, since time.Time) jobs.Tried {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	ns := v.namespaces[nsName]
+	if ns == nil || ns.jobs[jobID] == nil {
+		return jobs.Tried{}
+	}
+	j := ns.jobs[jobID]
+	longest := v.Now().Add(-v.Settings.MinHealthyTime).UnixNano()
+	return jobs.TriedOf(slices.Collect(maps.Values(j.allocs)), since, func(a jobs.Alloc) bool {
+		return v.ready(j, a) && a.Task.Started <= longest
+	})
 }

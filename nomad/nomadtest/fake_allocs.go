@@ -1,6 +1,13 @@
 package nomadtest
 
-import "context"
+import (
+	"context"
+	"time"
+
+	"github.com/hashicorp/nomad/api"
+
+	"github.com/dynomad/dynomad/jobs"
+)
 
 // StopAlloc has an allocation replaced: it ends, and another one with its index starts.
 func (f *Fake) StopAlloc(ctx context.Context, namespace, id string) error {
@@ -34,4 +41,31 @@ func (f *Fake) Allocs(namespace, jobID string) []string {
 		ids = append(ids, byIndex[i])
 	}
 	return ids
+}
+
+// PlaceAnew has Nomad try by itself what is registered of a job of the default namespace, as if it had forgotten the failed deployment. What
+// it places runs, and is not ready, until FailAgain.
+func (f *Fake) PlaceAnew(id string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	j := f.jobs[fakeKey("", id)]
+	for group, content := range j.versions[*j.spec.Version].Groups {
+		for index := range content.Count {
+			f.start(j, group, index, content.Number)
+			a := f.feed.order[len(f.feed.order)-1]
+			a.Created, a.Modified = time.Now().UnixNano(), time.Now().UnixNano()
+			a.Client, a.Task = api.AllocClientStatusPending, jobs.TaskSummary{State: "pending"}
+			f.tellAlloc(a)
+		}
+	}
+}
+
+// FailAgain ends what PlaceAnew has placed.
+func (f *Fake) FailAgain(id string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.live(fakeKey("", id), func(a *fakeAlloc) {
+		a.Client, a.Modified = api.AllocClientStatusFailed, time.Now().UnixNano()
+		f.tellAlloc(a)
+	})
 }
