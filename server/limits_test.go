@@ -160,8 +160,7 @@ func TestTokenStreams(t *testing.T) {
 func (w *world) terminalRefused() {
 	w.tb.Helper()
 	w.view.place()
-	made := w.must(201, "POST", "/apps/api-default/dynos", `{"command":"sh","attach":true}`).object(w.tb)
-	path := strings.TrimPrefix(made["attach_url"].(string), "wss://dynomad.example")
+	path, _ := w.attachedAs("", `{"command":"sh","attach":true}`)
 	for range 2 {
 		a := w.ask("", "GET", path, "", "Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "x")
 		if a.status != 429 {

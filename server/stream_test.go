@@ -45,10 +45,16 @@ func newStreams(t *testing.T, change ...func(*server.Config)) (w *world, base st
 // attached makes a dyno to attach to, and gives the URL that it has on a listener of the test's.
 func (w *world) attached(t *testing.T, base string) (url, id string) {
 	t.Helper()
-	made := w.must(201, "POST", "/apps/api-default/dynos", `{"command":"echo 'a b'","attach":true}`).object(t)
+	return w.attachedAs(base, `{"command":"echo 'a b'","attach":true}`)
+}
+
+// attachedAs is attached with a request of the caller's.
+func (w *world) attachedAs(base, body string, headers ...string) (url, id string) {
+	w.tb.Helper()
+	made := w.must(201, "POST", "/apps/api-default/dynos", body, headers...).object(w.tb)
 	path, ok := strings.CutPrefix(made["attach_url"].(string), "wss://dynomad.example")
 	if !ok {
-		t.Fatalf("the attach_url is %s", made["attach_url"])
+		w.tb.Fatalf("the attach_url is %s", made["attach_url"])
 	}
 	return base + path, made["id"].(string)
 }
@@ -108,8 +114,7 @@ func TestStream_shell(t *testing.T) {
 	t.Parallel()
 	w, base := newStreams(t)
 	for i, body := range []string{`{"command":"echo $A | wc","attach":true}`, `{"command":"echo $A | wc","attach":true,"force_no_tty":true}`} {
-		made := w.must(201, "POST", "/apps/api-default/dynos", body, "Accept", heroku).object(t)
-		url := base + strings.TrimPrefix(made["attach_url"].(string), "wss://dynomad.example")
+		url, _ := w.attachedAs(base, body, "Accept", heroku)
 		if code, err := stream.Talk(t.Context(), url, stream.Terminal{TTY: true}); code != 0 || err != nil {
 			t.Fatal(code, err)
 		}
