@@ -8,7 +8,7 @@ PKGS    := ./...
 TAGS    := integration,clients,fixture,release
 
 # Tests that are about time and faults, not about what the daemon may do: they are not run again with ACLs on.
-NO_ACL := Forgotten|chaos|[aA]way|agentsKilled|UnderLoad|underLoad|badReleases|badWorker|badSize|firstRelease|scaleAround|Soon|TestState$$|TooLong|HeapDump|[iI]dle|Forgets|scheduled|commands|DaemonEnds|OutliveThe|Untouched|logLines|NeverReady|typesApart|restartTwice|movedMeanwhile
+NO_ACL := Forgotten|Collide|chaos|[aA]way|agentsKilled|UnderLoad|underLoad|badReleases|badWorker|badSize|firstRelease|scaleAround|Soon|TestState$$|TooLong|HeapDump|[iI]dle|Forgets|scheduled|commands|DaemonEnds|OutliveThe|Untouched|logLines|NeverReady|typesApart|restartTwice|movedMeanwhile
 
 .DEFAULT_GOAL := help
 

@@ -24,6 +24,7 @@ type Rollout struct {
 	Reason     string // why it failed, in Nomad's words
 	Deployment string // id; "" if it needs none
 	Unhealthy  bool   // one of its new allocations failed to get healthy
+	Withheld   bool   // it wants canaries of some group and has none, without which Nomad places nothing of that group
 }
 
 // NewAlloc is an allocation that a deployment made.

@@ -3,6 +3,7 @@ package nomad
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/hashicorp/nomad/api"
 
@@ -79,6 +80,34 @@ func (c *Client) Lower(ctx context.Context, namespace, id string, counts map[str
 		}
 		if n, ok := counts[*group.Name]; ok && n < *group.Count {
 			group.Count = &n
+		}
+	}
+	return c.Register(ctx, job, modifyIndex)
+}
+
+// Pauses between the nodes of a drain, of which Renew takes the one that a job does not have. Nomad's service scheduler has not used them since
+// deployments came with 0.6; a job must have one all the same.
+const (
+	oneStagger   = 30 * time.Second // Nomad's default
+	otherStagger = 31 * time.Second
+)
+
+// Renew registers a job once more, with check-and-set as Register, and otherwise than it is in nothing that matters: Nomad begins its
+// deployment anew, which it does not for a job that is the same.
+func (c *Client) Renew(ctx context.Context, namespace, id string, modifyIndex uint64) (jobs.Registered, error) {
+	q, done := c.query(ctx, namespace)
+	defer done()
+	job, err := c.job(id, q)
+	if err != nil {
+		return jobs.Registered{}, err
+	}
+	for _, group := range jobs.Present(job.TaskGroups) {
+		if u := group.Update; u != nil {
+			stagger := oneStagger
+			if u.Stagger != nil && *u.Stagger == oneStagger {
+				stagger = otherStagger
+			}
+			u.Stagger = &stagger
 		}
 	}
 	return c.Register(ctx, job, modifyIndex)

@@ -63,7 +63,11 @@ func rolloutOf(d *api.Deployment) jobs.Rollout {
 		// No end: the job was changed or stopped, by the loop or by somebody, whose change it repairs. Nomad counts what was stopped as unhealthy.
 	default:
 		for _, group := range d.TaskGroups {
-			r.Unhealthy = r.Unhealthy || group != nil && group.UnhealthyAllocs > 0
+			if group != nil {
+				lacks := group.DesiredCanaries > 0 && len(group.PlacedCanaries) == 0 && !group.Promoted
+				r.Unhealthy = r.Unhealthy || group.UnhealthyAllocs > 0
+				r.Withheld = r.Withheld || lacks && d.Status == api.DeploymentStatusRunning // not paused by somebody
+			}
 		}
 	}
 	return r

@@ -45,12 +45,13 @@ type Loop struct {
 	Config
 	apps, runs *lane
 
-	mu      sync.Mutex
-	quiet   map[string]time.Time // by app or run id: when all dynos of a job that has to go were first seen to have ended
-	owed    map[string]time.Time // by app or run id: since when Nomad owes it a dyno
-	revoked map[string]bool      // runs that have started, and whose variables were removed
-	rolling map[string]rolling   // by app id: rollouts under way
-	about   map[string]subject   // by app id: what lines of the log name it by
+	mu       sync.Mutex
+	quiet    map[string]time.Time // by app or run id: when all dynos of a job that has to go were first seen to have ended
+	owed     map[string]time.Time // by app or run id: since when Nomad owes it a dyno
+	withheld map[string]time.Time // by app id: since when its rollout has lacked canaries
+	revoked  map[string]bool      // runs that have started, and whose variables were removed
+	rolling  map[string]rolling   // by app id: rollouts under way
+	about    map[string]subject   // by app id: what lines of the log name it by
 
 	unlisted sync.Once // tells that variables are not listed
 	calm     calm
@@ -62,7 +63,7 @@ func New(c Config) *Loop {
 		c.Meter = unmetered{}
 	}
 	l := &Loop{
-		Config: c, quiet: map[string]time.Time{}, owed: map[string]time.Time{}, revoked: map[string]bool{}, rolling: map[string]rolling{}, about: map[string]subject{},
+		Config: c, quiet: map[string]time.Time{}, owed: map[string]time.Time{}, withheld: map[string]time.Time{}, revoked: map[string]bool{}, rolling: map[string]rolling{}, about: map[string]subject{},
 		calm: newCalm(),
 	}
 	l.apps, l.runs = newLane(&l.Config, laneApps), newLane(&l.Config, laneRuns)
@@ -105,7 +106,7 @@ func (l *Loop) Run(ctx context.Context) {
 	lanes.Wait()
 }
 
-// lasts reports whether something of an app or run has held for at least a while, and notes in since (the Loop's quiet or owed) when it was
+// lasts reports whether something of an app or run has held for at least a while, and notes in since (the Loop's quiet, owed or withheld) when it was
 // first seen to. It forgets that once it says so, and when it does not hold.
 func (l *Loop) lasts(since map[string]time.Time, id string, holds bool, while time.Duration) bool {
 	l.mu.Lock()

@@ -9,14 +9,37 @@ import (
 	"github.com/dynomad/dynomad/jobs"
 )
 
-// owedFor is how long Nomad may leave a dyno unplaced and say nothing of it before it is reminded. A scheduler that is busy needs less.
-const owedFor = 15 * time.Second
+// How long Nomad may leave a dyno unplaced and say nothing of it before it is reminded, and a rollout without its canaries before it is begun
+// anew, which that may mend. A scheduler that is busy needs less.
+const (
+	owedFor     = 15 * time.Second
+	withheldFor = 2 * owedFor
+)
 
 // remindApp reminds Nomad of an app's job if it owes it a dyno, and gives when to look again; 0 if it does not.
 func (l *Loop) remindApp(ctx context.Context, t target) (time.Duration, error) {
 	stands := t.want.Job != nil && t.matches && !t.failed() // of what has failed, Nomad places no more
-	owed := stands && l.Live.Owed(t.AppState, l.Now())
+	withheld := stands && t.withheld && !l.Live.Unfit(t.namespace, t.name)
+	if l.lasts(l.withheld, t.App.ID, withheld, withheldFor) {
+		return owedFor, l.renew(ctx, t)
+	}
+	owed := withheld || stands && l.Live.Owed(t.AppState, l.Now())
 	return l.remind(ctx, reminder{id: t.App.ID, namespace: t.namespace, jobID: t.name, log: l.log(t)}, owed)
+}
+
+// renew begins a rollout anew that waits for canaries which Nomad never places. Of dynos that may stay, Nomad asks whether they still fit their
+// node. They do not while two allocations there have the same port, for the moment that the one takes to end in whose place the other came;
+// then it wants canaries, and by the time that it could place them no dyno has to be replaced. It keeps on wanting them, and until they are
+// there places nothing else and fails the deployment at its deadline (nomad/scheduler/rank.go, "port collision";
+// nomad/scheduler/reconcile.go, requiresCanaries and isCanarying).
+func (l *Loop) renew(ctx context.Context, t target) error {
+	answer, err := l.Cluster.Renew(ctx, t.namespace, t.name, t.Applied.ModifyIndex)
+	if err != nil {
+		return err
+	}
+	l.log(t).Warn("Nomad does not place the canaries that a rollout waits for, began it anew", "modify_index", answer.ModifyIndex)
+	t.Applied.ModifyIndex, t.Applied.EvalID = answer.ModifyIndex, answer.EvalID
+	return l.save(ctx, t)
 }
 
 // remindRun is remindApp for a run, of which Nomad has placed nothing.

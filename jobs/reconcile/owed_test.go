@@ -73,6 +73,70 @@ func TestLoop_notOwed(t *testing.T) {
 	})
 }
 
+// TestLoop_withheld has Nomad want canaries that it never places: once a reminder has not helped, the rollout is begun anew, and it is as if the
+// one before had gone well. Nobody else is said to have changed the job.
+func TestLoop_withheld(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.serving(1)
+		w.cluster.Collide()
+		w.change("1", func(r *record) { r.types[0].Quantity = 2 })
+		w.settle()
+		w.settle()
+		w.dynosUp(1)
+		w.reminded(1)
+		w.settle()
+		w.settle()
+		w.dynosUp(2)
+		w.renewed(1)
+		w.cluster.Finish(job1, jobs.Rollout{State: jobs.RolloutSucceeded})
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		w.renewed(1)
+		w.reminded(1)
+		if w.get("1").applied.RollingOut {
+			t.Error("the rollout has not ended")
+		}
+		for _, a := range w.store.audits {
+			if a.Action == "job.repair" {
+				t.Errorf("it was taken for somebody's change: %+v", a)
+			}
+		}
+	})
+}
+
+// TestLoop_withheldFull has Nomad say why it places no canary: the rollout waits.
+func TestLoop_withheldFull(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.serving(1)
+		w.cluster.Collide()
+		w.view.Apply("default", jobs.Delta{Blocked: &jobs.Blocked{
+			Namespace: "default", JobID: job1, EvalID: "e", Index: 1 << 20,
+			Failed: map[string]*api.AllocationMetric{dynomad.Web: {NodesEvaluated: 1, DimensionExhausted: map[string]int{"memory": 1}}},
+		}})
+		w.change("1", func(r *record) { r.types[0].Quantity = 2 })
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		w.renewed(0)
+		w.reminded(0)
+	})
+}
+
+// renewed fails unless so many rollouts were begun anew.
+func (w *world) renewed(times int) {
+	w.Helper()
+	if got := w.cluster.Calls("Renew"); got != times {
+		w.Errorf("%d rollouts were begun anew, want %d", got, times)
+	}
+}
+
+// dynosUp fails unless app 1 has so many allocations up.
+func (w *world) dynosUp(want int) {
+	w.Helper()
+	if got := len(w.cluster.Allocs("", job1)); got != want {
+		w.Errorf("%d dynos are up, want %d", got, want)
+	}
+}
+
 // TestLoop_owedRun is TestLoop_owed for a run.
 func TestLoop_owedRun(t *testing.T) {
 	inRunWorld(t, func(w *world) {

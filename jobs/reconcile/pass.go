@@ -21,6 +21,7 @@ type target struct {
 	request      string        // what is wanted is its doing; "" is none that is known
 	matches      bool          // the job was found to be as it should
 	again        time.Duration // over 0: something must end first; look again after so long
+	withheld     bool          // its rollout waits for canaries that Nomad has not placed
 	unlisted     bool          // the view does not show its config's variable, though it is there
 }
 

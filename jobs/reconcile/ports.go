@@ -70,6 +70,8 @@ type Cluster interface {
 	Rouse(ctx context.Context, namespace, id string) error
 	// Lower lowers counts of a registered job and changes nothing else of it.
 	Lower(ctx context.Context, namespace, id string, counts map[string]int, modifyIndex uint64) (jobs.Registered, error)
+	// Renew registers a job anew as it is, so that its rollout begins anew.
+	Renew(ctx context.Context, namespace, id string, modifyIndex uint64) (jobs.Registered, error)
 	Evaluated(ctx context.Context, namespace, evalID string) (bool, error)
 	// Evaluate has the scheduler look at a job again; what runs as it should is left alone. That there is none is no error.
 	Evaluate(ctx context.Context, namespace, id string) error
@@ -90,6 +92,8 @@ type Live interface {
 	Explain(state dynomad.AppState, now time.Time) jobs.Explained
 	// Owed reports whether Nomad has left a dyno of an app unplaced without saying why.
 	Owed(state dynomad.AppState, now time.Time) bool
+	// Unfit reports whether Nomad says of a job that, and why, it can not place some of it.
+	Unfit(namespace, id string) bool
 	// Tried tells what Nomad has tried by itself, since a time, of a job whose rollout had failed.
 	Tried(namespace, id string, since time.Time) jobs.Tried
 	// Run tells of a run's job; fresh as above.

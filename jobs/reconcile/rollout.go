@@ -41,6 +41,7 @@ func (l *Loop) track(ctx context.Context, t *target) error {
 			return err
 		}
 		if rollout.State == jobs.RolloutRunning {
+			t.withheld = rollout.Withheld
 			return l.rouse(ctx, *t, rollout)
 		}
 	}

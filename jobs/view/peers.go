@@ -44,6 +44,14 @@ func (v *View) ready(j *job, a jobs.Alloc) bool {
 	return ok && (!content.Checked || v.health[a.ID].Passing)
 }
 
+// Unfit reports whether Nomad says of a job that it cannot place some of it. While the view does not follow the namespace that is what it said last.
+func (v *View) Unfit(nsName, jobID string) bool {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	ns := v.namespaces[nsName]
+	return ns != nil && ns.jobs[jobID] != nil && len(ns.jobs[jobID].blocked.Failed) > 0
+}
+
 // Tried tells what Nomad has tried by itself, since a time, of a job whose rollout had failed. While the view does not follow the namespace
 // that is what it saw last.
 func (v *View) Tried(nsName, jobID string, since time.Time) jobs.Tried {

@@ -439,8 +439,8 @@ func TestView_blocked(t *testing.T) {
 	unknown := problem()
 	block(jobs.Blocked{EvalID: "e1", Index: 10, Failed: full})
 	blocked := problem()
-	if blocked == unknown {
-		t.Fatalf("a blocked dyno says %q", blocked)
+	if blocked == unknown || !s.Unfit(ns, "x-default") || s.Unfit(ns, "y-default") || s.Unfit("elsewhere", "x-default") {
+		t.Fatalf("a blocked dyno says %q; unfit: %t", blocked, s.Unfit(ns, "x-default"))
 	}
 	block(jobs.Blocked{EvalID: "e0", Index: 9})
 	block(jobs.Blocked{EvalID: "e2", Index: 11, Cancelled: true})
@@ -448,8 +448,8 @@ func TestView_blocked(t *testing.T) {
 		t.Errorf("after an older one and another's end: %q", got)
 	}
 	block(jobs.Blocked{EvalID: "e1", Index: 12, Cancelled: true})
-	if got := problem(); got != unknown {
-		t.Errorf("after its end: %q", got)
+	if got := problem(); got != unknown || s.Unfit(ns, "x-default") {
+		t.Errorf("after its end: %q; unfit: %t", got, s.Unfit(ns, "x-default"))
 	}
 }
 

@@ -35,6 +35,7 @@ type contractPort interface {
 	Rollout(ctx context.Context, namespace, jobID string, applied dynomad.AppliedState) (jobs.Rollout, error)
 	StopAlloc(ctx context.Context, namespace, id string) error
 	Evaluate(ctx context.Context, namespace, id string) error
+	Renew(ctx context.Context, namespace, id string, modifyIndex uint64) (jobs.Registered, error)
 	Rouse(ctx context.Context, namespace, id string) error
 }
 
@@ -72,6 +73,7 @@ func Contract(t *testing.T, open func(t *testing.T) ContractCluster) {
 		"a rollout without dynos succeeds":             testNothingToRollOut,
 		"a rollout succeeds":                           testRolloutSucceeds,
 		"what is as it should stays when evaluated":    testEvaluate,
+		"what runs goes on when its job is renewed":    testRenew,
 		"what runs goes on when roused":                testRouse,
 		"a failed rollout puts the last good one back": testRolloutFails,
 		"what was purged meanwhile has not ended":      testPurgedRollout,

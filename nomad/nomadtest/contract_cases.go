@@ -178,6 +178,32 @@ func testEvaluate(t *testing.T, c *contract) {
 	}
 }
 
+// testRenew renews a job: each time it is rolled out once more, and no dyno is replaced.
+func testRenew(t *testing.T, c *contract) {
+	applied := c.register(c.job(1, forever), 0)
+	c.ends(applied)
+	before := c.Allocs(c.id)[0]
+	if _, err := c.Cluster.Renew(t.Context(), "", c.id, applied.ModifyIndex-1); dynomad.KindOf(err) != dynomad.Conflict {
+		t.Errorf("renewed at another index: got %v, want a conflict", err)
+	}
+	for range 2 {
+		answer, err := c.Cluster.Renew(t.Context(), "", c.id, applied.ModifyIndex)
+		if err != nil || answer.ModifyIndex <= applied.ModifyIndex {
+			t.Fatalf("got index %d after %d, %v", answer.ModifyIndex, applied.ModifyIndex, err)
+		}
+		applied = dynomad.AppliedState{ModifyIndex: answer.ModifyIndex, EvalID: answer.EvalID}
+		if got := c.ends(applied); got.State != jobs.RolloutSucceeded {
+			t.Errorf("got %+v, want success", got)
+		}
+	}
+	if after := c.Allocs(c.id); len(after) != 1 || after[0].ID != before.ID || after[0].Ended() || after[0].Task.Restarts != 0 {
+		t.Errorf("got %+v, want %s to run on", after, before.ID)
+	}
+	if again := c.register(c.job(1, forever), applied.ModifyIndex); c.ends(again).State != jobs.RolloutSucceeded {
+		t.Error("what was renewed could not be registered as it was")
+	}
+}
+
 // testRouse has a dyno that runs, and one that there is not, looked at again.
 func testRouse(t *testing.T, c *contract) {
 	applied := c.register(c.job(1, forever), 0)

@@ -23,6 +23,7 @@ type Fake struct {
 	outcome   func(*api.Job) jobs.Rollout
 	lingers   bool
 	distracts bool // the scheduler puts off what is registered next
+	collides  bool // ports collide where dynos are that what is registered next may leave
 	orphans   int
 	index     uint64
 	jobs      map[string]*fakeJob          // by namespace and id

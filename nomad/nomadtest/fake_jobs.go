@@ -50,6 +50,11 @@ func (f *Fake) store(j *fakeJob, spec *api.Job) uint64 {
 		j.deployments[index] = &jobs.Rollout{State: jobs.RolloutRunning}
 		return index
 	}
+	if f.collides {
+		f.collides = false
+		j.deployments[index] = &jobs.Rollout{State: jobs.RolloutRunning, Withheld: true}
+		return index
+	}
 	switch {
 	case isBatch(spec):
 		f.placeBatch(j)

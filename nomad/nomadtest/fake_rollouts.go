@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/dynomad/dynomad"
 	"github.com/dynomad/dynomad/jobs"
@@ -159,6 +160,34 @@ func (f *Fake) Distract() {
 	f.distracts = true
 }
 
+// Collide has the deployment of what is registered next want canaries that are never placed, as when the ports of a node collide at that
+// moment: nothing is, until the job is registered again.
+func (f *Fake) Collide() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.collides = true
+}
+
+// Renew registers a job as it is, with another stagger.
+func (f *Fake) Renew(ctx context.Context, namespace, id string, modifyIndex uint64) (answer jobs.Registered, err error) {
+	key := fakeKey(namespace, id)
+	err = f.call(ctx, "Renew", key, func() error {
+		j := f.jobs[key]
+		if j == nil || *j.spec.JobModifyIndex != modifyIndex {
+			return dynomad.Errorf(dynomad.Conflict, "The job has another index than %d.", modifyIndex)
+		}
+		job := cloneJob(j.spec)
+		for _, group := range job.TaskGroups {
+			if group.Update != nil {
+				group.Update.Stagger = new(time.Duration(f.next()))
+			}
+		}
+		answer.ModifyIndex, answer.EvalID = f.put(key, job), fmt.Sprintf("eval-%d", f.next())
+		return nil
+	})
+	return answer, err
+}
+
 // Evaluate has the scheduler look at a job again: it places what is lacking.
 func (f *Fake) Evaluate(ctx context.Context, namespace, id string) error {
 	key := fakeKey(namespace, id)
@@ -171,8 +200,12 @@ func (f *Fake) Evaluate(ctx context.Context, namespace, id string) error {
 			f.placeBatch(j)
 			return nil
 		}
+		d := j.deployments[*j.spec.JobModifyIndex]
+		if d != nil && d.Withheld {
+			return nil
+		}
 		f.place(j)
-		if d := j.deployments[*j.spec.JobModifyIndex]; d != nil && d.State == jobs.RolloutRunning {
+		if d != nil && d.State == jobs.RolloutRunning {
 			f.begin(j)
 		}
 		return nil
