@@ -5,6 +5,7 @@ package nomad_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -145,17 +146,20 @@ func TestCluster_watchEnds(t *testing.T) {
 	runs(t, w.View, "room-default", 1)
 }
 
-// deploymentOf waits until the deployment of a job's version has a status.
+// deploymentOf waits until the deployment of a job's version has a status. It need not be the newest: Nomad may have put the last good version back.
 func deploymentOf(t *testing.T, raw *api.Client, id string, version uint64, status string) *api.Deployment {
 	t.Helper()
 	var d *api.Deployment
-	nomadtest.Eventually(t, time.Minute, func(ctx context.Context) (err error) {
-		if d, _, err = raw.Jobs().LatestDeployment(id, (&api.QueryOptions{}).WithContext(ctx)); err != nil {
+	nomadtest.Eventually(t, time.Minute, func(ctx context.Context) error {
+		list, _, err := raw.Jobs().Deployments(id, true, (&api.QueryOptions{}).WithContext(ctx))
+		if err != nil {
 			return err
 		}
-		if d == nil || d.JobVersion != version || d.Status != status {
-			return fmt.Errorf("the deployment of %s is %+v, want %s of version %d", id, d, status, version)
+		i := slices.IndexFunc(list, func(d *api.Deployment) bool { return d.JobVersion == version && d.Status == status })
+		if i < 0 {
+			return fmt.Errorf("the deployments of %s are %+v, want %s of version %d", id, list, status, version)
 		}
+		d = list[i]
 		return nil
 	})
 	return d
