@@ -20,12 +20,11 @@ import (
 // TestCollide scales an app while two allocations of a stranger's have the same port of its node, as Nomad lets them for the time that one takes
 // to end in whose place the other came. Nomad then wants canaries for what needs none, and would place no dyno ever after. It is asked anew.
 func TestCollide(t *testing.T) {
-	// not in parallel: nothing can be placed on the node meanwhile
+	t.Parallel()
 	const app = "collided-default"
-	d := startDaemon(t, quick()...)
-	t.Cleanup(d.deleteAll)
+	d := startDaemonOn(t, startCluster(t.Context(), t, nomadtest.Config{}), quick()...) // on its node nothing can be placed meanwhile
 	before := d.serving("collided", 1)
-	d.collide("collider", 8*time.Second)
+	d.collide("collider", 12*time.Second)
 	d.do(http.MethodPatch, "/apps/"+app+"/formation/web", `{"quantity":2}`, http.StatusOK, nil)
 	first := ""
 	nomadtest.Eventually(t, 10*time.Second, func(context.Context) error {
@@ -39,7 +38,7 @@ func TestCollide(t *testing.T) {
 		}
 		return nil
 	})
-	after := ids(d.waitDynos(app, "web", 90*time.Second, allReady(2)))
+	after := ids(d.waitDynos(app, "web", 2*time.Minute, allReady(2)))
 	if !slices.Contains(after, before[0]) {
 		t.Errorf("dyno %s was replaced: %v", before[0], after)
 	}

@@ -158,15 +158,7 @@ func TestCluster_agentsKilled(t *testing.T) {
 	// not in parallel: it is about seconds
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
-	cluster, err := nomadtest.Start(ctx, nomadtest.Config{NoTraefik: true, CheckUpdateInterval: "2s"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cluster.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	cluster := startCluster(ctx, t, nomadtest.Config{NoTraefik: true, CheckUpdateInterval: "2s"})
 	d := startDaemonOn(t, cluster, quick()...)
 	d.do(http.MethodPost, "/apps", `{"name":"blink"}`, http.StatusCreated, nil)
 	for _, body := range []string{

@@ -201,15 +201,7 @@ func TestCluster_consulForgets(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	cluster, err := nomadtest.Start(ctx, nomadtest.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cluster.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	cluster := startCluster(ctx, t, nomadtest.Config{})
 	f := front{startDaemonOn(t, cluster, append(quick(), "DYNOMAD_APP_DOMAIN=forgets.localhost")...), "forgets.localhost"}
 	f.sees("none-default", noApp)
 	for _, forget := range []bool{false, true} {

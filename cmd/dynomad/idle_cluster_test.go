@@ -79,16 +79,7 @@ func quietCluster(tb testing.TB) *nomadtest.Cluster {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(tb.Context(), 3*time.Minute)
 	defer cancel()
-	cluster, err := nomadtest.Start(ctx, nomadtest.Config{NoTraefik: true})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		if err := cluster.Close(); err != nil {
-			tb.Error(err)
-		}
-	})
-	return cluster
+	return startCluster(ctx, tb, nomadtest.Config{NoTraefik: true})
 }
 
 // idleApps makes the apps from one number to another and waits until all are as wanted: in turn a web with a check, a

@@ -83,6 +83,12 @@ func ownCluster(ctx context.Context, tb testing.TB, config nomadtest.Config) *no
 	if guarded() || !soak() {
 		tb.Skip("a part of make soak or make chaos")
 	}
+	return startCluster(ctx, tb, config)
+}
+
+// startCluster starts a cluster for one test alone, and ends it with that.
+func startCluster(ctx context.Context, tb testing.TB, config nomadtest.Config) *nomadtest.Cluster {
+	tb.Helper()
 	cluster, err := nomadtest.Start(ctx, config)
 	if err != nil {
 		tb.Fatal(err)

@@ -37,15 +37,7 @@ func TestCluster_privateRegistry(t *testing.T) {
 	if err := registry.DockerConfig(auth); err != nil {
 		t.Fatal(err)
 	}
-	cluster, err := nomadtest.Start(ctx, nomadtest.Config{LogLevel: "trace", NomadHCL: fmt.Sprintf(`plugin "docker" { config { auth { config = %q } } }`, auth)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cluster.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	cluster := startCluster(ctx, t, nomadtest.Config{LogLevel: "trace", NomadHCL: fmt.Sprintf(`plugin "docker" { config { auth { config = %q } } }`, auth)})
 	image, err := cluster.PushOnly(ctx, cluster.Image(t, "hello"), registry, "team/hello", "1")
 	if err != nil {
 		t.Fatal(err)
