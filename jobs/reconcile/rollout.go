@@ -208,7 +208,7 @@ func (l *Loop) nextTry(t target) (wait time.Duration, tries int) {
 // waits tells how long a try has to wait; not at all if that is longer than any pause: the clock was set back.
 func (l *Loop) waits(at time.Time, tries int) time.Duration {
 	wait := max(at.Sub(l.Now()), 0)
-	if wait > jobs.RetryPause(tries)+time.Second {
+	if wait > jobs.RetryPause(tries)+ownSlack+time.Second {
 		return 0
 	}
 	return wait
