@@ -7,8 +7,10 @@ VULN    := v1.9.0
 PKGS    := ./...
 TAGS    := integration,clients,fixture,release
 
+# Tests that need no cluster and take seconds: "unit" has run them.
+BY_UNIT := HalfOpenClients|SlowClients
 # Tests that are about time and faults, not about what the daemon may do: they are not run again with ACLs on.
-NO_ACL := Forgotten|Collide|chaos|[aA]way|agentsKilled|UnderLoad|underLoad|badReleases|badWorker|badSize|firstRelease|scaleAround|Soon|TestState$$|TooLong|HeapDump|[iI]dle|Forgets|scheduled|commands|DaemonEnds|OutliveThe|Untouched|logLines|NeverReady|typesApart|restartTwice|movedMeanwhile
+NO_ACL := $(BY_UNIT)|Forgotten|Collide|crashingDeploy|neverListens|commandWords|configBytes|chaos|[aA]way|agentsKilled|UnderLoad|underLoad|badReleases|badWorker|badSize|firstRelease|scaleAround|Soon|TestState$$|TooLong|HeapDump|[iI]dle|Forgets|scheduled|commands|DaemonEnds|OutliveThe|Untouched|logLines|NeverReady|typesApart|restartTwice|movedMeanwhile
 
 .DEFAULT_GOAL := help
 
@@ -47,7 +49,7 @@ unit: ## unit tests with the race detector, in random order
 .PHONY: cluster
 cluster: build ## tests on a real Nomad, Consul, Traefik and Docker
 	@tools/gotest.sh $(GO) test -trimpath -race -tags integration -p 2 -parallel 4 -count=1 -timeout 20m ./jobs ./nomad/...
-	@tools/gotest.sh $(GO) test -trimpath -race -tags integration -p 1 -parallel 4 -count=1 -timeout 20m ./cmd/...
+	@tools/gotest.sh $(GO) test -trimpath -race -tags integration -p 1 -parallel 4 -count=1 -timeout 20m -skip '$(BY_UNIT)' ./cmd/...
 	@DYNOMAD_TEST_ACL=1 tools/gotest.sh $(GO) test -trimpath -tags integration -parallel 4 -count=1 -timeout 20m -skip '$(NO_ACL)' ./cmd/dynomad
 
 .PHONY: lint
