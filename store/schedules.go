@@ -21,7 +21,7 @@ func (s *Store) Schedules(ctx context.Context) ([]dynomad.Schedule, error) {
 		all, err = list(ctx, tx, scan, `
 			SELECT t.app_id, t.id, t.schedule, s.seen_until
 			FROM type_schedules AS s
-			JOIN dyno_types AS t ON t.id = s.type_id
+			CROSS JOIN dyno_types AS t ON t.id = s.type_id -- in this order: SQLite would look through all types for the few that have a schedule
 			WHERE t.schedule IS NOT NULL
 			ORDER BY t.app_id, t.type`)
 		return err
